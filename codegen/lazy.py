@@ -1,0 +1,24 @@
+"""Modules that load when first used: a warm start reads objects and never needs Numba."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+
+class Lazy:
+    """Stands for the module `name` and imports it when one of its attributes is first used."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):
+            # To be looked at (by copy, a debugger, doctest) is not to be used.
+            raise AttributeError(attribute)
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+llvm: Final = Lazy("llvmlite.binding")
+cython_blas: Final = Lazy("scipy.linalg.cython_blas")
+jit: Final = Lazy("codegen.cpu.jit")
