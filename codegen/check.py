@@ -1,0 +1,399 @@
+"""What a program must not do, one small check each, named for what it forbids.
+
+A check is a function from a statement and its scope, or from the program, to faults in words.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from codegen.intrinsics import INTRINSICS
+from codegen.ir import (
+    SCOPES,
+    Any,
+    Barrier,
+    Buffer,
+    Contraction,
+    Let,
+    Loop,
+    Program,
+    Sequence,
+    Statement,
+    Store,
+    Tree,
+    Until,
+    Yield,
+    is_driver,
+)
+from codegen.monoids import MONOIDS
+from codegen.scalar import (
+    FLOATS,
+    INTEGERS,
+    Affine,
+    Apply,
+    Axis,
+    Dtype,
+    Load,
+    Local,
+    Scalar,
+    Size,
+)
+from codegen.show import show_ref, show_scalar, show_statement
+from codegen.sizes import raggeds
+from codegen.walk import buffers_of, index_buffers, nodes, refs_of, root_of, scalars_of
+
+DTYPES = (*FLOATS, *INTEGERS, "bool")
+COMPARISONS = ("less", "less_equal", "equal", "not_equal")
+LOGICAL = ("logical_and", "logical_or", "logical_not")
+
+
+class ProgramError(ValueError):
+    """A program breaks a rule; the message names the rule and prints the statement."""
+
+
+@dataclass(slots=True)
+class Scope:
+    """What stands around a statement. `loop` is the innermost loop; `phase` says that only driver
+    sequences enclose it; `kernel` numbers the phase-level statement it belongs to."""
+
+    buffers: Mapping[str, Buffer]
+    sizes: set[str]
+    axes: set[str] = field(default_factory=set)
+    locals: dict[str, Dtype] = field(default_factory=dict)
+    loop: Loop | None = None
+    phase: bool = True
+    tiled: bool = False
+    kernel: int = 0
+    tile_buffers: dict[str, int] = field(default_factory=dict)
+
+
+def check(program: Program) -> None:
+    """Raise ProgramError at the first statement that breaks a rule."""
+    for whole in PROGRAM_CHECKS:
+        for fault in whole(program):
+            raise ProgramError(f"{program.name}: {fault}")
+    sizes = {rule.name for rule in program.sizes}
+    _check_body(program.body, Scope(index_buffers(program), sizes))
+
+
+def _check_body(body: tuple[Statement, ...], scope: Scope) -> None:
+    for statement in body:
+        scope.kernel += scope.phase
+        for forbid in STATEMENT_CHECKS:
+            for fault in forbid(statement, scope):
+                raise ProgramError(f"{fault}, in\n{show_statement(statement)}")
+        if isinstance(statement, Loop):
+            _check_loop(statement, scope)
+        if isinstance(statement, Let):
+            scope.locals[statement.name] = statement.value.dtype
+
+
+def _check_loop(loop: Loop, scope: Scope) -> None:
+    around = (scope.loop, scope.phase, scope.tiled, scope.locals)
+    added = {rule.name for rule in loop.order.ragged} if isinstance(loop.order, Sequence) else set()
+    added -= scope.sizes
+    inside = scope.phase and is_driver(loop)
+    # What is bound between kernels is seen by single tiles, never by a loop that workers share.
+    hidden = scope.phase and (inside or isinstance(loop.order, Any))
+    scope.locals = {} if hidden else dict(scope.locals)
+    scope.loop, scope.phase = loop, inside
+    scope.tiled = scope.tiled or (isinstance(loop.order, Any) and loop.order.tile is not None)
+    scope.axes.add(loop.axis)
+    scope.sizes |= added
+    _check_body(loop.body, scope)
+    scope.axes.discard(loop.axis)
+    scope.sizes -= added
+    scope.loop, scope.phase, scope.tiled, scope.locals = around
+    if isinstance(loop.order, Tree):
+        scope.locals.update(zip(loop.order.names, loop.order.dtypes, strict=True))
+
+
+def _nodes_of(statement: Statement) -> Iterator[Scalar]:
+    for scalar in scalars_of(statement):
+        yield from nodes(scalar)
+
+
+def unknown_buffer(statement: Statement, scope: Scope) -> Iterator[str]:
+    for name in buffers_of(statement):
+        if name not in scope.buffers:
+            yield f"there is no buffer {name}"
+
+
+def rank_mismatch(statement: Statement, scope: Scope) -> Iterator[str]:
+    for ref in refs_of(statement):
+        rank = len(scope.buffers[ref.buffer].shape)
+        if len(ref.index) != rank:
+            yield f"{show_ref(ref)} has {len(ref.index)} indices for {rank} dimensions"
+
+
+def dtype_mismatch_of_access(statement: Statement, scope: Scope) -> Iterator[str]:
+    for node in _nodes_of(statement):
+        if isinstance(node, Load) and scope.buffers[node.ref.buffer].dtype != node.dtype:
+            yield f"{show_scalar(node)} is not {node.dtype}"
+    if isinstance(statement, Store):
+        dtype = scope.buffers[statement.ref.buffer].dtype
+        if statement.value.dtype != dtype:
+            yield f"{statement.value.dtype} is stored into {dtype}"
+
+
+def dtype_mismatch_of_apply(statement: Statement, scope: Scope) -> Iterator[str]:
+    for node in _nodes_of(statement):
+        if node.dtype not in DTYPES:
+            yield f"there is no dtype {node.dtype}"
+        if isinstance(node, Apply) and node.function in INTRINSICS and not _fits(node):
+            given = ", ".join(arg.dtype for arg in node.args)
+            yield f"{node.function} of ({given}) is not {node.dtype}"
+
+
+def _fits(node: Apply) -> bool:
+    given = [arg.dtype for arg in node.args]
+    if node.function == "cast":
+        return True
+    if node.function in COMPARISONS:
+        return given[0] == given[1] and node.dtype == "bool"
+    if node.function in LOGICAL:
+        return {*given, node.dtype} == {"bool"}
+    if node.function == "isfinite":
+        return given[0] in FLOATS and node.dtype == "bool"
+    if node.function == "select":
+        return given == ["bool", node.dtype, node.dtype]
+    return set(given) == {node.dtype}
+
+
+def unknown_function(statement: Statement, scope: Scope) -> Iterator[str]:
+    for node in _nodes_of(statement):
+        if isinstance(node, Apply):
+            row = INTRINSICS.get(node.function)
+            if row is None:
+                yield f"there is no function {node.function}"
+            elif row.arity != len(node.args):
+                yield f"{node.function} takes {row.arity} arguments, not {len(node.args)}"
+
+
+def index_not_integer(statement: Statement, scope: Scope) -> Iterator[str]:
+    for ref in refs_of(statement):
+        for index in ref.index:
+            if not isinstance(index, Affine) and (
+                scope.buffers[index.ref.buffer].dtype not in INTEGERS
+            ):
+                yield f"{show_ref(index.ref)} is no integer and cannot be an index"
+
+
+def axis_not_in_scope(statement: Statement, scope: Scope) -> Iterator[str]:
+    used = {node.name for node in _nodes_of(statement) if isinstance(node, Axis)}
+    used |= _symbols(statement, Axis)
+    for name in sorted(used - scope.axes):
+        yield f"no enclosing loop has the axis {name}"
+
+
+def _symbols(statement: Statement, kind: type[Axis] | type[Size]) -> set[str]:
+    return {
+        symbol.name
+        for ref in refs_of(statement)
+        for index in ref.index
+        if isinstance(index, Affine)
+        for symbol, _ in index.terms
+        if isinstance(symbol, kind)
+    }
+
+
+def axis_bound_twice(statement: Statement, scope: Scope) -> Iterator[str]:
+    if isinstance(statement, Loop) and statement.axis in scope.axes:
+        yield f"an enclosing loop has the axis {statement.axis} already"
+
+
+def unknown_size(statement: Statement, scope: Scope) -> Iterator[str]:
+    used = {node.name for node in _nodes_of(statement) if isinstance(node, Size)}
+    used |= _symbols(statement, Size)
+    extents = [by for ref in refs_of(statement) for i in ref.index
+               if not isinstance(i, Affine) for by in [i.bound]]  # fmt: skip
+    if isinstance(statement, Loop):
+        extents += [statement.extent, statement.start]
+        if isinstance(statement.order, Sequence):
+            extents += [name for r in statement.order.ragged for name in (r.batch, r.total)]
+    if isinstance(statement, Contraction):
+        extents += [extent for _, extent in statement.extents]
+    used |= {extent for extent in extents if isinstance(extent, str)}
+    for name in sorted(used - scope.sizes):
+        yield f"there is no size {name} here"
+
+
+def local_not_bound(statement: Statement, scope: Scope) -> Iterator[str]:
+    for node in _nodes_of(statement):
+        if isinstance(node, Local):
+            if node.name not in scope.locals:
+                yield f"%{node.name} is not bound here"
+            elif scope.locals[node.name] != node.dtype:
+                yield f"%{node.name} is {scope.locals[node.name]}, not {node.dtype}"
+
+
+def name_bound_twice(statement: Statement, scope: Scope) -> Iterator[str]:
+    names: tuple[str, ...] = ()
+    if isinstance(statement, Let):
+        names = (statement.name,)
+    elif isinstance(statement, Loop) and isinstance(statement.order, Tree):
+        names = statement.order.names
+    for name in names:
+        if name in scope.locals or names.count(name) > 1:
+            yield f"%{name} is bound already"
+
+
+def yield_out_of_place(statement: Statement, scope: Scope) -> Iterator[str]:
+    if isinstance(statement, Yield):
+        if scope.loop is None or not isinstance(scope.loop.order, Tree):
+            yield "a yield stands outside a tree loop"
+        elif scope.loop.body[-1] is not statement:
+            yield "a yield is not the last statement of its loop"
+    if isinstance(statement, Loop) and isinstance(statement.order, Tree):
+        if not statement.body or not isinstance(statement.body[-1], Yield):
+            yield "a tree loop does not end in a yield"
+        if statement.order.leaf < 1:
+            yield "a tree's leaf is below 1"
+
+
+def wrong_carriers(statement: Statement, scope: Scope) -> Iterator[str]:
+    if not isinstance(statement, Loop) or not isinstance(statement.order, Tree):
+        return
+    order = statement.order
+    monoid = MONOIDS.get(order.monoid)
+    if monoid is None:
+        yield f"there is no monoid {order.monoid}"
+        return
+    if not monoid.carriers == len(order.names) == len(order.dtypes):
+        yield f"{order.monoid} has {monoid.carriers} carriers, not {len(order.names)}"
+    last = statement.body[-1] if statement.body else None
+    if isinstance(last, Yield):
+        given = tuple(value.dtype for value in last.values)
+        if given != order.dtypes:
+            yield f"{given} is yielded to a fold of {order.dtypes}"
+
+
+def until_out_of_place(statement: Statement, scope: Scope) -> Iterator[str]:
+    if isinstance(statement, Until):
+        if scope.loop is None or not isinstance(scope.loop.order, Sequence):
+            yield "an until stands outside a sequence"
+        if scope.buffers[statement.ref.buffer].dtype != "bool":
+            yield f"{show_ref(statement.ref)} is no bool"
+
+
+def barrier_inside_a_tile(statement: Statement, scope: Scope) -> Iterator[str]:
+    if isinstance(statement, Barrier) and not scope.phase:
+        yield "a barrier stands inside a tile"
+
+
+def nested_tile(statement: Statement, scope: Scope) -> Iterator[str]:
+    if isinstance(statement, Loop) and isinstance(statement.order, Any):
+        tile = statement.order.tile
+        if tile is not None and (scope.tiled or not scope.phase):
+            yield "a loop inside a tile is tiled"
+        if tile is not None and tile < 1:
+            yield f"a tile of {tile} iterations"
+
+
+def ragged_inside_a_tile(statement: Statement, scope: Scope) -> Iterator[str]:
+    if not scope.phase and isinstance(statement, Loop) and list(raggeds([statement])):
+        yield "a ragged sequence stands inside a tile"
+
+
+def tile_buffer_shared(statement: Statement, scope: Scope) -> Iterator[str]:
+    for name in buffers_of(statement):
+        if scope.buffers[name].scope == "tile":
+            owner = scope.tile_buffers.setdefault(name, scope.kernel)
+            if owner != scope.kernel:
+                yield f"the tile buffer {name} is used in two kernels"
+
+
+def contraction_letters(statement: Statement, scope: Scope) -> Iterator[str]:
+    if not isinstance(statement, Contraction):
+        return
+    extents = dict(statement.extents)
+    factors = [statement.out, *(factor for pair in statement.terms for factor in pair)]
+    for factor in factors:
+        buffer = scope.buffers[factor.buffer]
+        if len(buffer.shape) != len(factor.letters):
+            yield f"{factor.buffer} has {len(buffer.shape)} dimensions, not {factor.letters}"
+        if buffer.dtype != scope.buffers[statement.out.buffer].dtype:
+            yield f"{factor.buffer} is {buffer.dtype}"
+        for letter in factor.letters:
+            if letter not in extents:
+                yield f"the letter {letter} has no extent"
+    if len(set(statement.out.letters)) != len(statement.out.letters):
+        yield "a letter of the result repeats"
+    if not statement.terms:
+        yield "a contraction has no terms"
+
+
+def contraction_in_place(statement: Statement, scope: Scope) -> Iterator[str]:
+    if isinstance(statement, Contraction) and any(
+        root_of(factor.buffer, scope.buffers) == root_of(statement.out.buffer, scope.buffers)
+        for pair in statement.terms
+        for factor in pair
+    ):
+        yield "a contraction reads what it writes"
+
+
+STATEMENT_CHECKS = (
+    unknown_buffer, rank_mismatch, index_not_integer, axis_not_in_scope, axis_bound_twice,
+    unknown_size, unknown_function, local_not_bound, name_bound_twice, dtype_mismatch_of_access,
+    dtype_mismatch_of_apply, yield_out_of_place, wrong_carriers, until_out_of_place,
+    barrier_inside_a_tile, nested_tile, ragged_inside_a_tile, tile_buffer_shared,
+    contraction_letters, contraction_in_place,
+)  # fmt: skip
+
+
+def name_declared_twice(program: Program) -> Iterator[str]:
+    names = [buffer.name for buffer in program.buffers] + [rule.name for rule in program.sizes]
+    yield from (f"{name} is declared twice" for name, by in Counter(names).items() if by > 1)
+
+
+def unknown_scope_or_dtype(program: Program) -> Iterator[str]:
+    for buffer in program.buffers:
+        if buffer.scope not in SCOPES or buffer.dtype not in DTYPES:
+            yield f"{buffer.name} is {buffer.dtype} {buffer.scope}"
+
+
+def storage_without_end(program: Program) -> Iterator[str]:
+    buffers = index_buffers(program)
+    sound: set[str] = set()
+    for buffer in program.buffers:
+        path = [buffer.name]
+        while path[-1] not in sound and (storage := buffers[path[-1]].storage) is not None:
+            if storage not in buffers or storage in path:
+                yield f"the storage of {buffer.name} leads nowhere: {' -> '.join(path)}"
+                return
+            if buffers[storage].dtype != buffer.dtype:
+                yield f"{buffer.name} views {storage} as another dtype"
+            path.append(storage)
+        sound.update(path)
+
+
+def size_used_before_it_is_known(program: Program) -> Iterator[str]:
+    known = {rule.name for rule in raggeds(program.body)}
+    for rule in program.sizes:
+        for _, names in rule.terms:
+            for name in names:
+                if name not in known:
+                    yield f"the size {rule.name} uses {name}, which comes later or never"
+        known.add(rule.name)
+    for buffer in program.buffers:
+        for extent in buffer.shape:
+            if isinstance(extent, str) and extent not in known:
+                yield f"the shape of {buffer.name} uses the unknown size {extent}"
+
+
+def slot_of_what_is_not_scratch(program: Program) -> Iterator[str]:
+    buffers = index_buffers(program)
+    seen: set[str] = set()
+    for name in (name for slot in program.slots for name in slot):
+        buffer = buffers.get(name)
+        if buffer is None or buffer.scope != "step" or buffer.storage is not None or name in seen:
+            yield f"{name} cannot be in a slot"
+        seen.add(name)
+
+
+PROGRAM_CHECKS = (
+    name_declared_twice, unknown_scope_or_dtype, storage_without_end, size_used_before_it_is_known,
+    slot_of_what_is_not_scratch,
+)  # fmt: skip

@@ -1,0 +1,59 @@
+"""What statements and scalars hold, and which memory a buffer lives in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from codegen.ir import Buffer, Contraction, Let, Program, Statement, Store, Until, Yield
+from codegen.scalar import Apply, Load, Ref, Scalar, nested_refs
+
+
+def index_buffers(program: Program) -> dict[str, Buffer]:
+    """The buffers by name."""
+    return {buffer.name: buffer for buffer in program.buffers}
+
+
+def root_of(name: str, buffers: Mapping[str, Buffer]) -> str:
+    """The buffer whose memory this one lives in: itself, or the end of its chain of views."""
+    while (storage := buffers[name].storage) is not None:
+        name = storage
+    return name
+
+
+def scalars_of(statement: Statement) -> tuple[Scalar, ...]:
+    """The scalars a statement holds itself, not those of statements inside it."""
+    match statement:
+        case Let(_, value) | Store(_, value):
+            return (value,)
+        case Yield(values):
+            return values
+    return ()
+
+
+def nodes(scalar: Scalar) -> Iterator[Scalar]:
+    """The scalar and all below it, not what its indices read."""
+    stack = [scalar]
+    while stack:
+        node = stack.pop()
+        yield node
+        if isinstance(node, Apply):
+            stack.extend(node.args)
+
+
+def refs_of(statement: Statement) -> Iterator[Ref]:
+    """Every Ref a statement holds itself, those inside indices included."""
+    if isinstance(statement, Store | Until):
+        yield from nested_refs(statement.ref)
+    for scalar in scalars_of(statement):
+        for node in nodes(scalar):
+            if isinstance(node, Load):
+                yield from nested_refs(node.ref)
+
+
+def buffers_of(statement: Statement) -> list[str]:
+    """The names of the buffers a statement itself touches."""
+    if isinstance(statement, Contraction):
+        return [factor.buffer for pair in statement.terms for factor in pair] + [
+            statement.out.buffer
+        ]
+    return [ref.buffer for ref in refs_of(statement)]
