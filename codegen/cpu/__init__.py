@@ -1,0 +1,1 @@
+"""The CPU target: kernel source, contraction, driver."""

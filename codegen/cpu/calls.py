@@ -1,0 +1,139 @@
+"""What the driver and the contraction kernel call: code by its address, and the other workers."""
+
+# Numba types its decorators only in part.
+# mypy: disable-error-code="no-untyped-call, call-overload, call-arg, unreachable"
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_WORDS = types.CPointer(types.int64)
+_SPINS_BEFORE_YIELD = 200  # 2000 made two trainings on two cores 7 to 14 times slower each
+
+sched_yield = types.ExternalFunction("sched_yield", types.int32())
+
+
+@intrinsic
+def call_kernel(
+    typingctx: Any, address: Any, worker: Any, workers: Any, n: Any, p: Any
+) -> Any:  # fmt: skip
+    """Runs the kernel at the address. A kernel cannot raise, so its status is not looked at."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        nothing = cgutils.alloca_once(builder, byte)
+        kind = ir.FunctionType(
+            ir.IntType(32), [nothing.type, nothing.type, *(value.type for value in args[1:])]
+        )
+        target = builder.inttoptr(args[0], kind.as_pointer())
+        builder.call(target, [nothing, nothing, *args[1:]])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, types.intp, _WORDS, _WORDS), code
+
+
+@intrinsic
+def atomic_add(typingctx: Any, words: Any, index: Any, value: Any) -> Any:
+    """Adds to words[index] for all workers to see; gives what stood there before."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.atomic_rmw("add", builder.gep(args[0], [args[1]]), args[2], "acq_rel")
+
+    return types.int64(_WORDS, types.intp, types.int64), code
+
+
+@intrinsic
+def atomic_load(typingctx: Any, words: Any, index: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load_atomic(builder.gep(args[0], [args[1]]), "acquire", 8)
+
+    return types.int64(_WORDS, types.intp), code
+
+
+@intrinsic
+def pause(typingctx: Any) -> Any:
+    """Tells the core that this is a spin loop; nothing where no such hint is known."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        triple = str(builder.module.triple)
+        kind = ir.FunctionType(ir.VoidType(), [])
+        if triple.startswith(("x86_64", "i686")):
+            name = "llvm.x86.sse2.pause"
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+        elif triple.startswith(("aarch64", "arm64")):
+            builder.asm(kind, "yield", "", [], True)
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
+@njit(error_model="numpy", nogil=True)
+def meet(control: Any, arrivals: Any, abort: Any, workers: Any, phase: Any) -> Any:
+    """Waits until every worker has come to meeting number `phase` (0, 1, ...).
+
+    `control[arrivals]` only grows. False if `control[abort]` was set while waiting.
+    """
+    target = (phase + 1) * workers
+    atomic_add(control, arrivals, np.int64(1))
+    spins = 0
+    while atomic_load(control, arrivals) < target:
+        if atomic_load(control, abort) != 0:
+            return False
+        spins += 1
+        if spins < _SPINS_BEFORE_YIELD:
+            pause()
+        else:
+            sched_yield()
+    return True
+
+
+def _gemm(pointer: Any) -> Any:
+    """The intrinsic that calls a Fortran gemm, column-major, at the address given."""
+    number = pointer.dtype
+
+    @intrinsic
+    def call(
+        typingctx: Any, address: Any, flip_a: Any, flip_b: Any, m: Any, n: Any, k: Any,
+        a: Any, lda: Any, b: Any, ldb: Any, beta: Any, c: Any, ldc: Any,
+    ) -> Any:  # fmt: skip
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            byte, word = ir.IntType(8), ir.IntType(32)
+            real = context.get_value_type(number)
+
+            def held(value: Any) -> Any:
+                cell = cgutils.alloca_once(builder, value.type)
+                builder.store(value, cell)
+                return cell
+
+            def letter(flag: Any) -> Any:
+                flipped = builder.icmp_signed("!=", flag, flag.type(0))
+                return held(builder.select(flipped, byte(ord("T")), byte(ord("N"))))
+
+            def small(value: Any) -> Any:
+                return held(builder.trunc(value, word))
+
+            _, fa, fb, m, n, k, a, lda, b, ldb, beta, c, ldc = args
+            passed = [
+                letter(fa), letter(fb), small(m), small(n), small(k), held(real(1.0)), a,
+                small(lda), b, small(ldb), held(beta), c, small(ldc),
+            ]  # fmt: skip
+            kind = ir.FunctionType(ir.VoidType(), [value.type for value in passed])
+            builder.call(builder.inttoptr(args[0], kind.as_pointer()), passed)
+            return context.get_dummy_value()
+
+        sizes = [types.intp] * 6
+        return types.void(
+            *sizes, pointer, types.intp, pointer, types.intp, number, pointer, types.intp
+        ), code
+
+    return call
+
+
+gemm_float32 = _gemm(types.CPointer(types.float32))
+gemm_float64 = _gemm(types.CPointer(types.float64))

@@ -1,0 +1,83 @@
+"""What a kernel is given at run time: sizes, addresses and clocks, numbered as they are met.
+
+A kernel's text holds no size and no name of the program, so that loops of one structure are one
+text, whatever their widths and whoever wrote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from codegen.cpu.errors import CompileError
+from codegen.ir import Buffer, Extent
+
+Operand = Extent | tuple[Extent, ...]
+"""A cell of `n`: a number, a size of the program, or a product of such."""
+
+ADDRESS_OF = {
+    "float32": "float32_at",
+    "float64": "float64_at",
+    "int32": "int32_at",
+    "int64": "int64_at",
+    "bool": "bool_at",
+}
+
+
+@dataclass(slots=True)
+class Operands:
+    """The operands of one kernel while its text is being written."""
+
+    buffers: Mapping[str, Buffer]
+    sizes: list[Operand] = field(default_factory=list)
+    pointers: list[str] = field(default_factory=list)
+    clocks: list[str] = field(default_factory=list)
+    _named: dict[str, str] = field(default_factory=dict)
+    _dimensions: dict[tuple[str, int], str] = field(default_factory=dict)
+
+    def number(self, value: Extent) -> str:
+        """The name of a size. A name is one operand wherever it stands; a number is another one
+        each time, since it is an accident when two numbers are equal."""
+        if isinstance(value, str):
+            if value not in self._named:
+                self._named[value] = self._next(value)
+            return self._named[value]
+        return self._next(value)
+
+    def _next(self, value: Extent) -> str:
+        self.sizes.append(value)
+        return f"n{len(self.sizes) - 1}"
+
+    def dimension(self, buffer: str, position: int) -> str:
+        """The name of a buffer's extent along one dimension."""
+        place = (buffer, position)
+        if place not in self._dimensions:
+            self._dimensions[place] = self.number(self.buffer(buffer).shape[position])
+        return self._dimensions[place]
+
+    def buffer(self, name: str) -> Buffer:
+        """The buffer of that name; CompileError if the program has none."""
+        if name not in self.buffers:
+            raise CompileError(f"no buffer is called {name!r}")
+        return self.buffers[name]
+
+    def pointer(self, buffer: str) -> str:
+        """The name of a buffer's typed pointer."""
+        if buffer not in self.pointers:
+            self.pointers.append(buffer)
+        return f"p{self.pointers.index(buffer)}"
+
+    def clock(self, axis: str) -> str:
+        """The name of an enclosing sequence's current value."""
+        if axis not in self.clocks:
+            self.clocks.append(axis)
+        return f"c{self.clocks.index(axis)}"
+
+    def prologue(self) -> list[str]:
+        """The lines that read every operand, at the top of the kernel."""
+        lines = [f"n{cell} = n[{cell}]" for cell in range(len(self.sizes))]
+        for cell, name in enumerate(self.pointers):
+            lines.append(f"p{cell} = {ADDRESS_OF[self.buffer(name).dtype]}(p, {cell})")
+        first = len(self.pointers)
+        lines += [f"c{cell} = int64_at(p, {first + cell})[0]" for cell in range(len(self.clocks))]
+        return lines

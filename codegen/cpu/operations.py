@@ -1,0 +1,315 @@
+"""What kernel texts call: pointers, and the intrinsics that plain Numba would raise or widen in.
+
+Each is a few lines of LLVM IR, so that using one costs no compilation of its own, cannot raise and
+keeps float32 as float32. Functions of libm are called by name; `LIBM` lists all that may appear.
+"""
+
+# Numba types its decorators only in part.
+# mypy: disable-error-code="no-untyped-call, call-overload, call-arg, unreachable"
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_POINTERS = {
+    "float32": types.CPointer(types.float32),
+    "float64": types.CPointer(types.float64),
+    "int32": types.CPointer(types.int32),
+    "int64": types.CPointer(types.int64),
+    "uint8": types.CPointer(types.uint8),
+}
+_INTP = types.CPointer(types.intp)
+
+
+def _reader(kind: Any) -> Any:
+    """The intrinsic that makes a typed pointer of the address in cell `cell` of `p`."""
+
+    @intrinsic
+    def read(typingctx: Any, p: Any, cell: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            address = builder.load(builder.gep(args[0], [args[1]]))
+            return builder.inttoptr(address, context.get_value_type(kind))
+
+        return kind(_INTP, types.intp), code
+
+    return read
+
+
+float32_at = _reader(_POINTERS["float32"])
+float64_at = _reader(_POINTERS["float64"])
+int32_at = _reader(_POINTERS["int32"])
+int64_at = _reader(_POINTERS["int64"])
+bool_at = _reader(_POINTERS["uint8"])
+
+
+def _stack(name: str) -> Any:
+    """The intrinsic that gives 64 cells on the stack, the same ones each time it is reached."""
+    kind = _POINTERS[name]
+
+    @intrinsic
+    def stack(typingctx: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            cell = context.get_value_type(kind).pointee
+            return cgutils.alloca_once(builder, cell, size=64)
+
+        return kind(), code
+
+    return stack
+
+
+float32_stack = _stack("float32")
+float64_stack = _stack("float64")
+int32_stack = _stack("int32")
+int64_stack = _stack("int64")
+bool_stack = _stack("uint8")
+
+
+@intrinsic
+def offset(typingctx: Any, pointer: Any, count: Any) -> Any:
+    """The pointer `count` elements further on."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.gep(args[0], [args[1]])
+
+    return pointer(pointer, types.intp), code
+
+
+def _function(builder: Any, name: str, result: Any, arguments: Any) -> Any:
+    """The declaration of a function without side effects, which LLVM may hoist and merge."""
+    declared = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(result, arguments), name
+    )
+    if not name.startswith("llvm."):
+        declared.attributes.add("readnone")
+        declared.attributes.add("nounwind")
+    return declared
+
+
+def _suffixed(name: str, kind: Any) -> str:
+    return name + "f" if isinstance(kind, ir.FloatType) else name
+
+
+def _typed(name: str, kind: Any) -> str:
+    """An LLVM intrinsic's name with the suffix of its operand, such as llvm.floor.f32."""
+    if isinstance(kind, ir.IntType):
+        return f"llvm.{name}.i{kind.width}"
+    return f"llvm.{name}.{'f32' if isinstance(kind, ir.FloatType) else 'f64'}"
+
+
+def _unary(build: Callable[[Any, Any], Any]) -> Any:
+    """The intrinsic whose result has its argument's type and is what `build` appends."""
+
+    @intrinsic
+    def apply(typingctx: Any, x: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return build(builder, args[0])
+
+        return x(x), code
+
+    return apply
+
+
+def _binary(build: Callable[[Any, Any, Any], Any]) -> Any:
+    @intrinsic
+    def apply(typingctx: Any, a: Any, b: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return build(builder, args[0], args[1])
+
+        return a(a, b), code
+
+    return apply
+
+
+def _call_libm(builder: Any, name: str, *args: Any) -> Any:
+    kind = args[0].type
+    declared = _function(builder, _suffixed(name, kind), kind, [kind] * len(args))
+    return builder.call(declared, args)
+
+
+def _libm(name: str) -> Any:
+    return _unary(lambda builder, x: _call_libm(builder, name, x))
+
+
+exp, expm1, log, log1p = _libm("exp"), _libm("expm1"), _libm("log"), _libm("log1p")
+sin, cos, tan = _libm("sin"), _libm("cos"), _libm("tan")
+asin, acos, atan = _libm("asin"), _libm("acos"), _libm("atan")
+sinh, cosh, tanh = _libm("sinh"), _libm("cosh"), _libm("tanh")
+asinh, acosh, atanh = _libm("asinh"), _libm("acosh"), _libm("atanh")
+erf, erfc = _libm("erf"), _libm("erfc")
+atan2 = _binary(lambda builder, y, x: _call_libm(builder, "atan2", y, x))
+
+
+def _llvm(builder: Any, name: str, x: Any) -> Any:
+    return builder.call(_function(builder, _typed(name, x.type), x.type, [x.type]), [x])
+
+
+def _is_float(x: Any) -> bool:
+    return not isinstance(x.type, ir.IntType)
+
+
+def _absolute(builder: Any, x: Any) -> Any:
+    if _is_float(x):
+        return _llvm(builder, "fabs", x)
+    zero = x.type(0)
+    return builder.select(builder.icmp_signed("<", x, zero), builder.sub(zero, x), x)
+
+
+def _sign(builder: Any, x: Any) -> Any:
+    zero, one, minus = x.type(0), x.type(1), x.type(-1)
+    if not _is_float(x):
+        below = builder.select(builder.icmp_signed("<", x, zero), minus, zero)
+        return builder.select(builder.icmp_signed(">", x, zero), one, below)
+    below = builder.select(builder.fcmp_ordered("<", x, zero), minus, zero)
+    value = builder.select(builder.fcmp_ordered(">", x, zero), one, below)
+    return builder.select(builder.fcmp_unordered("uno", x, x), x, value)
+
+
+def _extreme(relation: str) -> Callable[[Any, Any, Any], Any]:
+    def build(builder: Any, a: Any, b: Any) -> Any:
+        if not _is_float(a):
+            if a.type.width == 1:
+                return builder.or_(a, b) if relation == ">=" else builder.and_(a, b)
+            return builder.select(builder.icmp_signed(relation, a, b), a, b)
+        first = builder.fcmp_ordered(relation, a, b)
+        first = builder.or_(first, builder.fcmp_unordered("uno", a, a))
+        return builder.select(first, a, b)
+
+    return build
+
+
+def _sigmoid(builder: Any, x: Any) -> Any:
+    one = x.type(1)
+    small = _call_libm(builder, "exp", builder.fneg(_llvm(builder, "fabs", x)))
+    upper = builder.fcmp_ordered(">=", x, x.type(0))
+    return builder.fdiv(builder.select(upper, one, small), builder.fadd(one, small))
+
+
+absolute, sign, sigmoid = _unary(_absolute), _unary(_sign), _unary(_sigmoid)
+maximum, minimum = _binary(_extreme(">=")), _binary(_extreme("<="))
+floor = _unary(lambda builder, x: _llvm(builder, "floor", x) if _is_float(x) else x)
+square_root = _unary(lambda builder, x: _llvm(builder, "sqrt", x))
+
+
+def _multiply(builder: Any, a: Any, b: Any) -> Any:
+    return builder.fmul(a, b) if _is_float(a) else builder.mul(a, b)
+
+
+def _products(exponent: int) -> Callable[[Any, Any], Any]:
+    def build(builder: Any, x: Any) -> Any:
+        square = _multiply(builder, x, x)
+        return _multiply(builder, square, x if exponent == 3 else square)
+
+    return build
+
+
+power_2 = _unary(lambda builder, x: _multiply(builder, x, x))
+power_3, power_4 = _unary(_products(3)), _unary(_products(4))
+
+
+def _quotient(builder: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """Floored quotient and remainder. The processor traps on a divisor of 0, and of -1 under the
+    smallest integer: 1 divides instead, and the results are put right afterwards."""
+    zero, minus = b.type(0), b.type(-1)
+    none, negated = builder.icmp_signed("==", b, zero), builder.icmp_signed("==", b, minus)
+    divisor = builder.select(builder.or_(none, negated), b.type(1), b)
+    quotient, rest = builder.sdiv(a, divisor), builder.srem(a, divisor)
+    crossed = builder.and_(
+        builder.icmp_signed("!=", rest, zero),
+        builder.icmp_signed("<", builder.xor(rest, divisor), zero),
+    )
+    quotient = builder.select(crossed, builder.add(quotient, minus), quotient)
+    rest = builder.select(crossed, builder.add(rest, divisor), rest)
+    quotient = builder.select(negated, builder.sub(zero, a), quotient)
+    return builder.select(none, zero, quotient), builder.select(none, zero, rest)
+
+
+floor_divide = _binary(lambda builder, a, b: _quotient(builder, a, b)[0])
+remainder = _binary(lambda builder, a, b: _quotient(builder, a, b)[1])
+power_float = _binary(lambda builder, a, b: _call_libm(builder, "pow", a, b))
+
+
+@intrinsic
+def isfinite(typingctx: Any, x: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if not _is_float(args[0]):
+            return ir.Constant(ir.IntType(1), 1)
+        kind = args[0].type
+        return builder.fcmp_ordered(
+            "<", _llvm(builder, "fabs", args[0]), ir.Constant(kind, float("inf"))
+        )
+
+    return types.boolean(x), code
+
+
+def _saturating(result: Any) -> Any:
+    """The intrinsic from a float to an integer: held at the ends of the range, NaN to 0."""
+
+    @intrinsic
+    def convert(typingctx: Any, x: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            target, kind = context.get_value_type(result), args[0].type
+            suffix = "f32" if isinstance(kind, ir.FloatType) else "f64"
+            name = f"llvm.fptosi.sat.i{target.width}.{suffix}"
+            return builder.call(_function(builder, name, target, [kind]), [args[0]])
+
+        return result(x), code
+
+    return convert
+
+
+int32_of_float, int64_of_float = _saturating(types.int32), _saturating(types.int64)
+
+_U = np.uint64
+_GOLDEN, _ONE = _U(0x9E3779B97F4A7C15), _U(1)
+_FIRST, _SECOND = _U(0xBF58476D1CE4E5B9), _U(0x94D049BB133111EB)
+_SHIFTS = (_U(30), _U(27), _U(31))
+_CALM = {"error_model": "numpy", "nogil": True}
+
+
+@njit(**_CALM)
+def power_integer(base: Any, exponent: Any) -> Any:
+    """base ** exponent modulo the word; 0 if the exponent is negative."""
+    result, square, left = np.int64(1), np.int64(base), np.int64(exponent)
+    if left < 0:
+        return np.int64(0)
+    while left:
+        if left & 1:
+            result *= square
+        square *= square
+        left >>= 1
+    return result
+
+
+@njit(**_CALM)
+def _mix(word: Any) -> Any:
+    word = (word ^ (word >> _SHIFTS[0])) * _FIRST
+    word = (word ^ (word >> _SHIFTS[1])) * _SECOND
+    return word ^ (word >> _SHIFTS[2])
+
+
+@njit(**_CALM)
+def permuted(index: Any, count: Any, seed: Any, epoch: Any) -> Any:
+    """`codegen.intrinsics.permuted`, word for word."""
+    if count < 2:
+        return np.int64(0)
+    total, half = _U(count), _ONE
+    while _ONE << (half + half) < total:
+        half += _ONE
+    mask = (_ONE << half) - _ONE
+    key = _mix(_U(seed) ^ _mix(_U(epoch) + _GOLDEN))
+    value = _U(index)
+    while True:
+        left, right, turn = value >> half, value & mask, key
+        for _ in range(4):
+            turn += _GOLDEN
+            left, right = right, left ^ (_mix(turn ^ right) & mask)
+        value = (left << half) | right
+        if value < total:
+            return np.int64(value)

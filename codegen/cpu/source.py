@@ -1,0 +1,134 @@
+"""Loop nests as kernel texts: one readable Python source each, blind to sizes and names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from codegen.cpu.errors import CompileError
+from codegen.cpu.expressions import Writer, element, store, value
+from codegen.cpu.folds import fold
+from codegen.cpu.operands import Operand, Operands
+from codegen.ir import Any, Barrier, Buffer, Let, Loop, Statement, Store, Tree, Until
+
+_HEADER = """\
+from math import inf, nan
+
+from numba import float32, float64, int32, int64, uint8
+
+from codegen.cpu.operations import *
+
+
+def kernel(worker, workers, n, p):
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSource:
+    """A kernel before it is compiled.
+
+    `text` defines `kernel(worker, workers, n, p)`: cell k of `n` holds `sizes[k]`; the cells of `p`
+    hold the addresses of `buffers`, then those of the `clocks` (the values of enclosing axes).
+    """
+
+    text: str
+    label: str
+    sizes: tuple[Operand, ...]
+    buffers: tuple[str, ...]
+    clocks: tuple[str, ...] = ()
+
+
+def nest(loop: Loop, buffers: Mapping[str, Buffer]) -> KernelSource:
+    """The kernel of an Any loop cut into tiles: worker w takes tile w and every workers-th after."""
+    order = loop.order
+    if not isinstance(order, Any):
+        raise CompileError(f"the loop over {loop.axis} cannot be shared out")
+    writer = Writer(Operands(buffers))
+    extent, tile = writer.operands.number(loop.extent), order.tile or 1
+    axis = writer.fresh("i")
+    writer.axes[loop.axis] = axis
+    first, last = f"tile * {tile}", f"min(tile * {tile} + {tile}, {extent})"
+    if loop.start != 0:
+        start = writer.operands.number(loop.start)
+        first, last = f"{start} + {first}", f"{start} + {last}"
+    writer.line("tile = worker")
+    writer.line(f"while tile < ({extent} + {tile - 1}) // {tile}:")
+    writer.depth += 1
+    writer.line(f"for {axis} in range({first}, {last}):")
+    writer.depth += 1
+    _body(writer, loop.body)
+    writer.depth -= 1
+    writer.line("tile += workers")
+    return _finished(writer, loop.label)
+
+
+def single(statements: tuple[Statement, ...], buffers: Mapping[str, Buffer]) -> KernelSource:
+    """The kernel of statements that are one tile together: the first worker runs them."""
+    writer = Writer(Operands(buffers))
+    writer.line("if worker == 0:")
+    writer.depth += 1
+    _body(writer, statements)
+    labels = [each.label for each in statements if isinstance(each, Loop) and each.label]
+    return _finished(writer, "; ".join(labels))
+
+
+def _finished(writer: Writer, label: str) -> KernelSource:
+    lines = ["    " + line for line in writer.operands.prologue()] + writer.lines
+    comment = "".join(f"# {line}\n" for line in label.splitlines())
+    operands = writer.operands
+    return KernelSource(
+        text=comment + _HEADER + "\n".join(lines) + "\n",
+        label=label,
+        sizes=tuple(operands.sizes),
+        buffers=tuple(operands.pointers),
+        clocks=tuple(operands.clocks),
+    )
+
+
+def _body(writer: Writer, statements: tuple[Statement, ...]) -> None:
+    if not statements:
+        writer.line("pass")
+    for statement in statements:
+        match statement:
+            case Let(name=name, value=scalar):
+                writer.bind(name, value(writer, scalar))
+            case Store(ref=ref, value=scalar):
+                store(writer, ref, scalar)
+            case Loop(order=Tree() as order):
+                _comment(writer, statement)
+                fold(writer, statement, order, _folded)
+            case Loop():
+                _loop(writer, statement)
+            case Until(ref=ref):
+                writer.line(f"if {element(writer, ref)} != 0:")
+                writer.lines.append("    " * (writer.depth + 1) + "break")
+            case Barrier():
+                # One worker runs all of a tile: what stands above is done.
+                writer.line("pass")
+            case _:
+                raise CompileError(f"{type(statement).__name__} cannot stand inside a kernel")
+
+
+def _folded(writer: Writer, statements: tuple[Statement, ...]) -> None:
+    if statements:
+        _body(writer, statements)
+
+
+def _comment(writer: Writer, loop: Loop) -> None:
+    for line in loop.label.splitlines():
+        writer.line(f"# {line}")
+
+
+def _loop(writer: Writer, loop: Loop) -> None:
+    _comment(writer, loop)
+    extent = writer.operands.number(loop.extent)
+    reach = extent
+    if loop.start != 0:
+        start = writer.operands.number(loop.start)
+        reach = f"{start}, {start} + {extent}"
+    axis = writer.fresh("i")
+    writer.line(f"for {axis} in range({reach}):")
+    writer.axes[loop.axis] = axis
+    writer.depth += 1
+    _body(writer, loop.body)
+    writer.depth -= 1
