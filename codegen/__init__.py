@@ -1,0 +1,1 @@
+"""A compiler for loop programs: buffers, loops, scalars and contractions become kernels."""

@@ -1,0 +1,1 @@
+"""The op table: primitives, one row each, with shapes, values and derivatives."""

@@ -1,0 +1,184 @@
+"""Inputs, parameters, the step, named intermediates and unknown functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symnet.errors import DtypeError, NameClashError, ShapeError, UnknownFunctionError
+from symnet.expr import Attributes, Dtype, Expr, Op, Tangents, make, origin_here, topological
+from symnet.ops.core import BOOL, DTYPES, FLOAT64, default_dtype, dtype_of, operands
+from symnet.sizes import Shape, shape_of, show_shape, size_names
+
+Initialiser = Callable[[tuple[int, ...], np.random.Generator], np.ndarray[Any, Any]]
+"""init(shape, generator) -> a float64 array of that shape."""
+
+
+class Leaf(Op):
+    """A node without operands, equal only to itself. attrs: name, shape, dtype."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def infer(self, args: tuple[Expr, ...], attrs: Attributes) -> tuple[Shape, Dtype]:
+        return attrs["shape"], DTYPES[attrs["dtype"]]
+
+    def value(self, xp: Any, node: Expr, *args: Any) -> Any:
+        return xp.leaf(node)
+
+
+class Named(Op):
+    """Its operand, under a name that formulas show. attrs: name."""
+
+    name = "named"
+
+    def infer(self, args: tuple[Expr, ...], attrs: Attributes) -> tuple[Shape, Dtype]:
+        return args[0].shape, args[0].dtype
+
+    def value(self, xp: Any, node: Expr, *args: Any) -> Any:
+        return args[0]
+
+    def pullback(self, node: Expr, adjoint: Expr, index: int) -> Expr | None:
+        return adjoint
+
+    def pushforward(self, node: Expr, tangents: Tangents, lead: int) -> Expr | None:
+        return tangents[0]
+
+
+class Unknown(Op):
+    """An unknown function of one scalar, or a derivative of it. attrs: name, order."""
+
+    name = "unknown"
+
+    def infer(self, args: tuple[Expr, ...], attrs: Attributes) -> tuple[Shape, Dtype]:
+        return args[0].shape, args[0].dtype
+
+    def value(self, xp: Any, node: Expr, *args: Any) -> Any:
+        label = node.attrs["name"] + "′" * node.attrs["order"]
+        raise UnknownFunctionError(
+            f"{label} is an unknown function (made at {node.origin}): it prints and differentiates "
+            "but has no values; define it with sn.pointwise to compute with it"
+        )
+
+    def _derivative(self, node: Expr) -> Expr:
+        attrs = node.attrs
+        return make(UNKNOWN, node.args, name=attrs["name"], order=attrs["order"] + 1)
+
+    def pullback(self, node: Expr, adjoint: Expr, index: int) -> Expr | None:
+        return adjoint * self._derivative(node)
+
+    def pushforward(self, node: Expr, tangents: Tangents, lead: int) -> Expr | None:
+        return None if tangents[0] is None else tangents[0] * self._derivative(node)
+
+
+INPUT, PARAMETER = Leaf("input"), Leaf("parameter")
+STATE, STEP = Leaf("state"), Leaf("step")
+NAMED, UNKNOWN = Named(), Unknown()
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """How a parameter starts: an array, or an initialiser that draws one."""
+
+    array: np.ndarray[Any, Any] | None = None
+    initialiser: Initialiser | None = None
+
+
+def check_name(name: object, what: str) -> str:
+    """The name, if it is an identifier, possibly with dots; NameClashError otherwise."""
+    if isinstance(name, str) and all(part.isidentifier() for part in name.split(".")):
+        return name
+    raise NameClashError(f"the name of {what} must be an identifier such as W_1, got {name!r}")
+
+
+def input(name: str, shape: object = (), dtype: object = None) -> Expr:
+    """Data of the given name and shape; a str in the shape is a named run-time size.
+
+    The dtype defaults to `default_dtype` (float32). Two inputs are equal only if they are the
+    same object.
+    """
+    kind = default_dtype.current if dtype is None else dtype_of(dtype)
+    return make(
+        INPUT,
+        identity=True,
+        name=check_name(name, "an input"),
+        shape=shape_of(shape),
+        dtype=str(kind),
+    )
+
+
+def parameter(name: str, shape: object = None, init: object = None, dtype: object = None) -> Expr:
+    """A quantity that training changes, with its starting value.
+
+    init: an array, a list, a number (repeated over the shape), an initialiser of `sn.init`, or
+    None for zeros. Without a shape the value's own shape is taken. The dtype must be floating
+    point and defaults to `default_dtype`. ShapeError if value and shape differ.
+    """
+    kind = default_dtype.current if dtype is None else dtype_of(dtype)
+    if kind.kind != "f":
+        raise DtypeError(f"a parameter must be float32 or float64, {name} is {kind}")
+    check_name(name, "a parameter")
+    if callable(init):
+        start = Start(initialiser=init)
+        wanted = shape_of(() if shape is None else shape)
+    else:
+        array = np.asarray(0.0 if init is None else init, dtype=np.float64)
+        wanted = array.shape if shape is None else shape_of(shape)
+        if array.shape not in ((), wanted):
+            raise ShapeError(
+                f"parameter {name}: the value is {show_shape(array.shape)}, the shape "
+                f"{show_shape(wanted)} (at {origin_here()})"
+            )
+        start = Start(array=np.broadcast_to(array, wanted).astype(kind))
+    if size_names(wanted):
+        raise ShapeError(f"parameter {name}: a parameter's sizes are fixed, got {wanted}")
+    return make(PARAMETER, identity=True, name=name, shape=wanted, dtype=str(kind), start=start)
+
+
+def state_leaf(name: str, shape: Shape, dtype: Dtype) -> Expr:
+    """What an optimizer remembers from step to step, starting at zeros."""
+    start = Start(array=np.zeros(shape, dtype))
+    return make(STATE, identity=True, name=name, shape=shape, dtype=str(dtype), start=start)
+
+
+def named(name: str, expr: object) -> Expr:
+    """The expression, as an intermediate that formulas show by this name."""
+    (node,) = operands("named", (expr,))
+    return make(NAMED, (node,), name=check_name(name, "an intermediate"))
+
+
+def function(name: str) -> Callable[[object], Expr]:
+    """An unknown function of one argument, elementwise: prints f and f′, refuses to compile."""
+    check_name(name, "a function")
+
+    def apply(argument: object) -> Expr:
+        (node,) = operands(name, (argument,))
+        return make(UNKNOWN, (node,), name=name, order=0)
+
+    return apply
+
+
+step = make(STEP, identity=True, name="k", shape=(), dtype=str(FLOAT64))
+training = make(INPUT, identity=True, name="training", shape=(), dtype=str(BOOL))
+
+
+def leaves(outputs: Any, op: Op) -> list[Expr]:
+    """The leaves of one kind that outputs depend on, in topological order.
+
+    NameClashError if two of them share a name.
+    """
+    found = [node for node in topological(outputs) if node.op is op]
+    names: dict[str, Expr] = {}
+    for node in found:
+        other = names.setdefault(node.attrs["name"], node)
+        if other is not node:
+            raise NameClashError(
+                f"two {op.name}s are called {node.name}: one made at {other.origin}, one at "
+                f"{node.origin}; give one of them another name"
+            )
+    return found
+
+

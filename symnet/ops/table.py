@@ -1,0 +1,333 @@
+"""The pointwise primitives, one row each: meaning, partial derivatives, conventions, printing.
+
+Derivatives: Abramowitz and Stegun, Handbook of Mathematical Functions, chapters 4 and 7.
+"""
+
+from __future__ import annotations
+
+import math
+
+from symnet.expr import Expr
+from symnet.ops.core import scalar_constant
+from symnet.ops.pointwise import Pointwise, Select, indicator, ones, zeros
+
+_TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
+_UNIT = ((-0.95, 0.95),)
+_POSITIVE = ((0.05, 4.0),)
+_TWO = ((-3.0, 3.0), (-3.0, 3.0))
+
+
+def _half_at_tie(first: Expr, second: Expr, wins: Expr) -> Expr:
+    """The partial of max or min by `first`: ties between two variables split evenly; against a
+    constant the tie counts 0."""
+    chosen = indicator(wins, first)
+    if scalar_constant(first) is not None or scalar_constant(second) is not None:
+        return chosen
+    return chosen + 0.5 * indicator(equal(first, second), first)
+
+
+def _power_by_base(y: Expr, x: Expr, n: Expr) -> Expr:
+    exponent = scalar_constant(n)
+    if exponent == 0:
+        return zeros(x)
+    if exponent == 1:
+        return ones(x)
+    if exponent == 2:
+        return 2 * x
+    if exponent is not None:
+        return exponent * x ** (exponent - 1)
+    return n * x ** (n - 1)
+
+
+def _power_by_exponent(y: Expr, x: Expr, n: Expr) -> Expr:
+    # x^n log x tends to 0 with x for n > 0, and 0^0 is 1 here whatever n does.
+    return where(equal(x, 0), zeros(x), y * log(where(equal(x, 0), ones(x), x)))
+
+
+negative = Pointwise("negative", lambda xp, x: -x, (lambda y, x: -ones(x),), accepts="number")
+add = Pointwise(
+    "add",
+    lambda xp, a, b: a + b,
+    (lambda y, a, b: ones(a), lambda y, a, b: ones(b)),
+    accepts="number",
+    domain=_TWO,
+)
+subtract = Pointwise(
+    "subtract",
+    lambda xp, a, b: a - b,
+    (lambda y, a, b: ones(a), lambda y, a, b: -ones(b)),
+    accepts="number",
+    domain=_TWO,
+)
+multiply = Pointwise(
+    "multiply",
+    lambda xp, a, b: a * b,
+    (lambda y, a, b: b, lambda y, a, b: a),
+    accepts="number",
+    domain=_TWO,
+)
+divide = Pointwise(
+    "divide",
+    lambda xp, a, b: xp.divide(a, b),
+    (lambda y, a, b: 1 / b, lambda y, a, b: -y / b),
+    domain=((-3.0, 3.0), (0.1, 3.0)),
+)
+power = Pointwise(
+    "pow",
+    lambda xp, a, b: xp.power(a, b),
+    (_power_by_base, _power_by_exponent),
+    domain=((0.05, 3.0), (-3.0, 3.0)),
+    convention="x^0 is 1 at 0; the derivative by the exponent is 0 where the base is 0",
+)
+exp = Pointwise("exp", lambda xp, x: xp.exp(x), (lambda y, x: y,), text="exp", latex=r"\exp")
+expm1 = Pointwise(
+    "expm1", lambda xp, x: xp.expm1(x), (lambda y, x: exp(x),), text="expm1"
+)
+log = Pointwise(
+    "log",
+    lambda xp, x: xp.log(x),
+    (lambda y, x: 1 / x,),
+    domain=_POSITIVE,
+    text="log",
+    latex=r"\log",
+)
+log1p = Pointwise(
+    "log1p",
+    lambda xp, x: xp.log1p(x),
+    (lambda y, x: 1 / (1 + x),),
+    domain=((-0.9, 3.0),),
+    text="log1p",
+)
+sqrt = Pointwise(
+    "sqrt",
+    lambda xp, x: xp.sqrt(x),
+    (lambda y, x: 1 / (2 * y),),
+    domain=_POSITIVE,
+    convention="the derivative at 0 is +inf, which is true",
+)
+absolute = Pointwise(
+    "abs",
+    lambda xp, x: xp.abs(x),
+    (lambda y, x: sign(x),),
+    accepts="number",
+    analytic=False,
+    convention="the derivative at 0 is 0",
+)
+sign = Pointwise(
+    "sign",
+    lambda xp, x: xp.sign(x),
+    (lambda y, x: None,),
+    accepts="number",
+    analytic=False,
+    convention="the derivative is 0 everywhere",
+    text="sign",
+)
+floor = Pointwise(
+    "floor",
+    lambda xp, x: xp.floor(x),
+    (lambda y, x: None,),
+    analytic=False,
+    convention="the derivative is 0 everywhere",
+)
+sin = Pointwise(
+    "sin", lambda xp, x: xp.sin(x), (lambda y, x: cos(x),), text="sin", latex=r"\sin"
+)
+cos = Pointwise(
+    "cos", lambda xp, x: xp.cos(x), (lambda y, x: -sin(x),), text="cos", latex=r"\cos"
+)
+tan = Pointwise(
+    "tan",
+    lambda xp, x: xp.tan(x),
+    (lambda y, x: 1 + y * y,),
+    domain=((-1.4, 1.4),),
+    text="tan",
+    latex=r"\tan",
+)
+asin = Pointwise(
+    "asin",
+    lambda xp, x: xp.asin(x),
+    (lambda y, x: 1 / sqrt((1 - x) * (1 + x)),),
+    domain=_UNIT,
+    text="arcsin",
+    latex=r"\arcsin",
+)
+acos = Pointwise(
+    "acos",
+    lambda xp, x: xp.acos(x),
+    (lambda y, x: -1 / sqrt((1 - x) * (1 + x)),),
+    domain=_UNIT,
+    text="arccos",
+    latex=r"\arccos",
+)
+atan = Pointwise(
+    "atan",
+    lambda xp, x: xp.atan(x),
+    (lambda y, x: 1 / (1 + x * x),),
+    text="arctan",
+    latex=r"\arctan",
+)
+sinh = Pointwise(
+    "sinh", lambda xp, x: xp.sinh(x), (lambda y, x: cosh(x),), text="sinh", latex=r"\sinh"
+)
+cosh = Pointwise(
+    "cosh", lambda xp, x: xp.cosh(x), (lambda y, x: sinh(x),), text="cosh", latex=r"\cosh"
+)
+tanh = Pointwise(
+    "tanh", lambda xp, x: xp.tanh(x), (lambda y, x: 1 - y * y,), text="tanh", latex=r"\tanh"
+)
+asinh = Pointwise(
+    "asinh",
+    lambda xp, x: xp.asinh(x),
+    (lambda y, x: 1 / sqrt(1 + x * x),),
+    text="arsinh",
+    latex=r"\operatorname{arsinh}",
+)
+acosh = Pointwise(
+    "acosh",
+    lambda xp, x: xp.acosh(x),
+    (lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)),),
+    domain=((1.05, 4.0),),
+    text="arcosh",
+    latex=r"\operatorname{arcosh}",
+)
+atanh = Pointwise(
+    "atanh",
+    lambda xp, x: xp.atanh(x),
+    (lambda y, x: 1 / ((1 - x) * (1 + x)),),
+    domain=_UNIT,
+    text="artanh",
+    latex=r"\operatorname{artanh}",
+)
+atan2 = Pointwise(
+    "atan2",
+    lambda xp, a, b: xp.atan2(a, b),
+    (lambda y, a, b: b / (a * a + b * b), lambda y, a, b: -a / (a * a + b * b)),
+    domain=_TWO,
+    analytic=False,
+    text="atan2",
+    latex=r"\operatorname{atan2}",
+)
+erf = Pointwise(
+    "erf",
+    lambda xp, x: xp.erf(x),
+    (lambda y, x: _TWO_OVER_SQRT_PI * exp(-(x * x)),),
+    text="erf",
+    latex=r"\operatorname{erf}",
+)
+erfc = Pointwise(
+    "erfc",
+    lambda xp, x: xp.erfc(x),
+    (lambda y, x: -_TWO_OVER_SQRT_PI * exp(-(x * x)),),
+    text="erfc",
+    latex=r"\operatorname{erfc}",
+)
+sigmoid = Pointwise(
+    "sigmoid", lambda xp, x: xp.sigmoid(x), (lambda y, x: y * (1 - y),), text="σ", latex=r"\sigma"
+)
+softplus = Pointwise(
+    "softplus",
+    lambda xp, x: xp.softplus(x),
+    (lambda y, x: sigmoid(x),),
+    text="softplus",
+    latex=r"\operatorname{softplus}",
+)
+maximum = Pointwise(
+    "maximum",
+    lambda xp, a, b: xp.maximum(a, b),
+    (
+        lambda y, a, b: _half_at_tie(a, b, less(b, a)),
+        lambda y, a, b: _half_at_tie(b, a, less(a, b)),
+    ),
+    accepts="number",
+    domain=_TWO,
+    analytic=False,
+    convention="ties between two variables split evenly; against a constant the tie counts 0",
+    text="max",
+    latex=r"\max",
+)
+minimum = Pointwise(
+    "minimum",
+    lambda xp, a, b: xp.minimum(a, b),
+    (
+        lambda y, a, b: _half_at_tie(a, b, less(a, b)),
+        lambda y, a, b: _half_at_tie(b, a, less(b, a)),
+    ),
+    accepts="number",
+    domain=_TWO,
+    analytic=False,
+    convention="ties between two variables split evenly; against a constant the tie counts 0",
+    text="min",
+    latex=r"\min",
+)
+where = Select(
+    "where",
+    lambda xp, c, a, b: xp.where(c, a, b),
+    (lambda y, c, a, b: None, lambda y, c, a, b: None, lambda y, c, a, b: None),
+    accepts="any",
+    domain=((0.0, 1.0), (-3.0, 3.0), (-3.0, 3.0)),
+    analytic=False,
+)
+_NONE = (lambda y, a, b: None, lambda y, a, b: None)
+less = Pointwise(
+    "less", lambda xp, a, b: a < b, _NONE, accepts="any", gives="bool", domain=_TWO, analytic=False
+)
+less_equal = Pointwise(
+    "less_equal",
+    lambda xp, a, b: a <= b,
+    _NONE,
+    accepts="any",
+    gives="bool",
+    domain=_TWO,
+    analytic=False,
+)
+equal = Pointwise(
+    "equal",
+    lambda xp, a, b: a == b,
+    _NONE,
+    accepts="any",
+    gives="bool",
+    domain=_TWO,
+    analytic=False,
+)
+not_equal = Pointwise(
+    "not_equal",
+    lambda xp, a, b: a != b,
+    _NONE,
+    accepts="any",
+    gives="bool",
+    domain=_TWO,
+    analytic=False,
+)
+logical_and = Pointwise(
+    "logical_and",
+    lambda xp, a, b: xp.logical_and(a, b),
+    _NONE,
+    accepts="bool",
+    gives="bool",
+    domain=_TWO,
+    analytic=False,
+)
+logical_or = Pointwise(
+    "logical_or",
+    lambda xp, a, b: xp.logical_or(a, b),
+    _NONE,
+    accepts="bool",
+    gives="bool",
+    domain=_TWO,
+    analytic=False,
+)
+logical_not = Pointwise(
+    "logical_not",
+    lambda xp, a: xp.logical_not(a),
+    (lambda y, a: None,),
+    accepts="bool",
+    gives="bool",
+    analytic=False,
+)
+isfinite = Pointwise(
+    "isfinite", lambda xp, x: xp.isfinite(x), (lambda y, x: None,), gives="bool", analytic=False
+)
+
+POINTWISE: dict[str, Pointwise] = {
+    row.name: row for row in list(globals().values()) if isinstance(row, Pointwise)
+}
