@@ -115,7 +115,7 @@ class Expr:
             f"(expression at {self.origin})"
         )
 
-    __int__ = __index__ = __complex__ = __float__  # type: ignore[assignment]
+    __int__ = __index__ = __complex__ = __float__
 
     def __iter__(self) -> Iterator[Expr]:
         raise GraphError(f"an expression cannot be iterated over (expression at {self.origin})")
@@ -143,7 +143,7 @@ class Expr:
         return f"${Expr.dispatch['latex'](self)}$"
 
     @property
-    def T(self) -> Expr:  # noqa: N802 - the array API's name
+    def T(self) -> Expr:
         """The transpose of a matrix."""
         return _apply("transpose", self)
 

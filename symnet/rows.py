@@ -47,8 +47,8 @@ def _row_axis(node: Expr, rows: dict[Expr, int]) -> int | None:
     if name == "reshape":
         return _reshaped(node, axis)
     if name == "permute":
-        found: int = attrs["axes"].index(axis)
-        return found
+        axes: tuple[int, ...] = attrs["axes"]
+        return axes.index(axis)
     if name in ("slice", "place"):
         whole = attrs["start"][axis] == 0 and attrs["step"][axis] == 1
         return axis if whole and node.shape[axis] == node.args[0].shape[axis] else None

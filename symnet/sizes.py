@@ -43,7 +43,7 @@ Shape = tuple[Dimension, ...]
 
 
 def _text(terms: tuple[tuple[Monomial, int], ...]) -> str:
-    parts = []
+    parts: list[str] = []
     for names, by in sorted(terms, key=lambda term: (-len(term[0]), term[0])):
         body = "*".join(names)
         if not names:

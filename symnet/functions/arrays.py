@@ -11,12 +11,21 @@ from symnet.errors import DtypeError, ShapeError
 from symnet.expr import Expr
 from symnet.functions.pointwise import equal, where
 from symnet.ops import views
-from symnet.ops.core import axes_of, broadcast, cast, constant, default_dtype, describe, dtype_of
+from symnet.ops.core import (
+    axes_of,
+    broadcast,
+    cast,
+    constant,
+    default_dtype,
+    describe,
+    dtype_of,
+    operands,
+)
 from symnet.ops.core import operand as _node
-from symnet.ops.core import operands
 from symnet.ops.gather import gather
 from symnet.ops.pointwise import ones, zeros
-from symnet.sizes import Dimension, dimension, shape_of
+from symnet.sizes import Dimension, add_sizes, dimension, shape_of
+
 
 def astype(x: object, dtype: object) -> Expr:
     """x converted to another dtype: floats to integers by truncation, numbers to `x != 0`."""
@@ -133,13 +142,12 @@ def pad(x: object, width: Sequence[tuple[int, int]], value: float = 0.0) -> Expr
     if len(width) != node.ndim:
         raise ShapeError(f"pad: {len(width)} pairs for the {node.ndim} axes of {describe(node)}")
     crop = tuple(
-        slice(-before if before < 0 else 0, after if after < 0 else None)
-        for before, after in width
+        slice(-before if before < 0 else 0, after if after < 0 else None) for before, after in width
     )
     inner = node[crop] if node.ndim else node
     start = tuple(before if before > 0 else 0 for before, _ in width)
     shape = tuple(
-        views.add_sizes(size, *(side for side in pair if side > 0))
+        add_sizes(size, *(side for side in pair if side > 0))
         for size, pair in zip(inner.shape, width, strict=True)
     )
     steps = (1,) * node.ndim
@@ -165,7 +173,9 @@ def take_along_axis(x: object, indices: Expr, axis: int = -1) -> Expr:
     node = _node(x, "take_along_axis")
     (along,) = axes_of(node, axis, "take_along_axis")
     if indices.ndim != node.ndim:
-        raise ShapeError(f"take_along_axis: {describe(node)} and {describe(indices)} differ in rank")
+        raise ShapeError(
+            f"take_along_axis: {describe(node)} and {describe(indices)} differ in rank"
+        )
     own = "abcdefghijklmnopqrstuvwxyz"[: node.ndim]
     return gather(node, indices, f"{own[:along]}*{own[along + 1 :]},{own}->{own}")
 
@@ -235,6 +245,4 @@ def _apply_key(x: Expr, keys: list[Any]) -> Expr:
 def _single(item: int, size: Dimension, x: Expr, axis: int) -> Dimension:
     if isinstance(size, int) and not -size <= item < size:
         raise ShapeError(f"index {item} is out of range for axis {axis} of {describe(x)}")
-    return views.add_sizes(size, item) if item < 0 else item
-
-
+    return add_sizes(size, item) if item < 0 else item

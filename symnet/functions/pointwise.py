@@ -137,5 +137,3 @@ def hardswish(x: object) -> Expr:
     """x * clip(x + 3, 0, 6) / 6 (Howard et al., 2019)."""
     node = _node(x, "hardswish")
     return node * clip(node + 3, 0, 6) / 6
-
-

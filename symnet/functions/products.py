@@ -8,6 +8,7 @@ from symnet.ops.contraction import contract, einsum
 from symnet.ops.core import broadcast, describe, operands
 from symnet.sizes import Dimension, show_shape
 
+
 def matmul(left: object, right: object) -> Expr:
     """The matrix product of the array API: vectors, matrices, and batches that broadcast."""
     a, b = operands("matmul", (left, right))
@@ -59,5 +60,3 @@ def outer(left: object, right: object) -> Expr:
 def dot(left: object, right: object) -> Expr:
     """The inner product of two vectors."""
     return einsum("i,i->", left, right)
-
-

@@ -10,6 +10,7 @@ from symnet.ops.core import operand as _node
 from symnet.ops.pointwise import ones, zeros
 from symnet.sizes import multiply_sizes
 
+
 def sum(x: object, axis: object = None, keepdims: bool = False) -> Expr:
     """The sum over None (all), one or several axes."""
     return reduction.reduce(reduction.SUM, _node(x, "sum"), axis, keepdims)
@@ -94,5 +95,3 @@ def log_softmax(x: object, axis: object = -1) -> Expr:
     """The logarithm of softmax, without overflow."""
     node = _node(x, "log_softmax")
     return make(reduction.LOG_SOFTMAX, (node,), axes=axes_of(node, axis, "log_softmax"))
-
-

@@ -147,7 +147,9 @@ def einsum(specification: str, *values: object) -> Expr:
 
 
 def _ellipsis_letters(text: str, letters: Sequence[str], nodes: Sequence[Expr]) -> str:
-    free = [letter for letter in string.ascii_uppercase + string.ascii_lowercase if letter not in text]
+    free = [
+        letter for letter in string.ascii_uppercase + string.ascii_lowercase if letter not in text
+    ]
     most = max(
         (
             node.ndim - len(own.replace("...", ""))
@@ -172,7 +174,9 @@ def _check_letters(text: str, letters: Sequence[str], out: str, nodes: Sequence[
                 f"einsum {text}: {own!r} names {len(own)} axes, {describe(node)} has {node.ndim}"
             )
     unknown = set(out) - set("".join(letters))
-    if unknown or len(set(out)) != len(out) or not set("".join(letters)) <= set(
-        string.ascii_letters
+    if (
+        unknown
+        or len(set(out)) != len(out)
+        or not set("".join(letters)) <= set(string.ascii_letters)
     ):
         raise ShapeError(f"einsum {text}: the result's letters must come once and from operands")

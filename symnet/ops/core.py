@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ContextDecorator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ BOOL, INT32, INT64 = np.dtype(np.bool_), np.dtype(np.int32), np.dtype(np.int64)
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 DTYPES = {str(dtype): dtype for dtype in (BOOL, INT32, INT64, FLOAT32, FLOAT64)}
 FLOATS, INTEGERS = (FLOAT32, FLOAT64), (INT32, INT64)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Promotions that lose nothing. Everything else is written: sn.astype(x, dtype).
 _EXACT = {
@@ -39,7 +41,7 @@ def dtype_of(value: object) -> Dtype:
     return found
 
 
-class default_dtype(ContextDecorator):  # noqa: N801 - reads as a function
+class default_dtype(ContextDecorator):
     """Sets the dtype of inputs and parameters that state none.
 
     `default_dtype("float64")` sets it at once; as a context manager or a decorator, for the block
@@ -62,7 +64,7 @@ class default_dtype(ContextDecorator):  # noqa: N801 - reads as a function
     def __exit__(self, *exc: object) -> None:
         default_dtype.current = self._outer[0]
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: Function) -> Function:
         default_dtype.current = self._outer[0]
         return super().__call__(function)
 
@@ -187,9 +189,7 @@ def operands(what: str, values: Sequence[object]) -> list[Expr]:
     common = kinds[0] if kinds else default_dtype.current
     for kind in kinds[1:]:
         common = promote(common, kind, what)
-    if common == BOOL and any(
-        is_number(v) and not isinstance(v, (bool, np.bool_)) for v in values
-    ):
+    if common == BOOL and any(is_number(v) and not isinstance(v, (bool, np.bool_)) for v in values):
         common = default_dtype.current
     made = []
     for value in values:
@@ -254,9 +254,9 @@ class Broadcast(Op):
 
     def pullback(self, node: Expr, adjoint: Expr, index: int) -> Expr | None:
         operand = node.args[0]
-        return Expr.dispatch["reshape"](
-            Expr.dispatch["sum"](adjoint, axis=tuple(repeated_axes(node))), operand.shape
-        )  # type: ignore[no-any-return]
+        summed = Expr.dispatch["sum"](adjoint, axis=tuple(repeated_axes(node)))
+        back: Expr = Expr.dispatch["reshape"](summed, operand.shape)
+        return back
 
     def pushforward(self, node: Expr, tangents: Tangents, lead: int) -> Expr | None:
         (tangent,) = tangents

@@ -123,24 +123,29 @@ def parameter(name: str, shape: object = None, init: object = None, dtype: objec
     check_name(name, "a parameter")
     if callable(init):
         start = Start(initialiser=init)
-        wanted = shape_of(() if shape is None else shape)
+        wanted = fixed(shape_of(() if shape is None else shape), name)
     else:
         array = np.asarray(0.0 if init is None else init, dtype=np.float64)
-        wanted = array.shape if shape is None else shape_of(shape)
+        wanted = fixed(array.shape if shape is None else shape_of(shape), name)
         if array.shape not in ((), wanted):
             raise ShapeError(
                 f"parameter {name}: the value is {show_shape(array.shape)}, the shape "
                 f"{show_shape(wanted)} (at {origin_here()})"
             )
         start = Start(array=np.broadcast_to(array, wanted).astype(kind))
-    if size_names(wanted):
-        raise ShapeError(f"parameter {name}: a parameter's sizes are fixed, got {wanted}")
     return make(PARAMETER, identity=True, name=name, shape=wanted, dtype=str(kind), start=start)
+
+
+def fixed(shape: Shape, name: str) -> tuple[int, ...]:
+    """A parameter's shape, which may name no run-time size."""
+    if size_names(shape):
+        raise ShapeError(f"parameter {name}: a parameter's sizes are fixed, got {shape}")
+    return tuple(size for size in shape if isinstance(size, int))
 
 
 def state_leaf(name: str, shape: Shape, dtype: Dtype) -> Expr:
     """What an optimizer remembers from step to step, starting at zeros."""
-    start = Start(array=np.zeros(shape, dtype))
+    start = Start(array=np.zeros(fixed(shape, name), dtype))
     return make(STATE, identity=True, name=name, shape=shape, dtype=str(dtype), start=start)
 
 
@@ -180,5 +185,3 @@ def leaves(outputs: Any, op: Op) -> list[Expr]:
                 f"{node.origin}; give one of them another name"
             )
     return found
-
-

@@ -229,7 +229,7 @@ def sum_over(node: Expr, axes: tuple[int, ...]) -> Expr:
     if not axes:
         return node
     if node.op is SCATTER_ADD:
-        source, index, out = parts(node.attrs["spec"])
+        source, _, out = parts(node.attrs["spec"])
         if axes == (source.index("*"),) and source.replace("*", "") == out:
             return node.args[0]
     return make(SUM, (node,), axes=axes)
@@ -241,7 +241,5 @@ def reduce(row: Op, node: Expr, axis: object, keepdims: bool) -> Expr:
     reduced = sum_over(node, axes) if row is SUM else make(row, (node,), axes=axes)
     if not keepdims:
         return reduced
-    kept: list[Dimension] = [
-        1 if index in axes else size for index, size in enumerate(node.shape)
-    ]
+    kept: list[Dimension] = [1 if index in axes else size for index, size in enumerate(node.shape)]
     return reshape(reduced, tuple(kept))

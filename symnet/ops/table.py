@@ -44,46 +44,50 @@ def _power_by_exponent(y: Expr, x: Expr, n: Expr) -> Expr:
     return where(equal(x, 0), zeros(x), y * log(where(equal(x, 0), ones(x), x)))
 
 
-negative = Pointwise("negative", lambda xp, x: -x, (lambda y, x: -ones(x),), accepts="number")
-add = Pointwise(
+negative: Pointwise = Pointwise(
+    "negative", lambda xp, x: -x, (lambda y, x: -ones(x),), accepts="number"
+)
+add: Pointwise = Pointwise(
     "add",
     lambda xp, a, b: a + b,
     (lambda y, a, b: ones(a), lambda y, a, b: ones(b)),
     accepts="number",
     domain=_TWO,
 )
-subtract = Pointwise(
+subtract: Pointwise = Pointwise(
     "subtract",
     lambda xp, a, b: a - b,
     (lambda y, a, b: ones(a), lambda y, a, b: -ones(b)),
     accepts="number",
     domain=_TWO,
 )
-multiply = Pointwise(
+multiply: Pointwise = Pointwise(
     "multiply",
     lambda xp, a, b: a * b,
     (lambda y, a, b: b, lambda y, a, b: a),
     accepts="number",
     domain=_TWO,
 )
-divide = Pointwise(
+divide: Pointwise = Pointwise(
     "divide",
     lambda xp, a, b: xp.divide(a, b),
     (lambda y, a, b: 1 / b, lambda y, a, b: -y / b),
     domain=((-3.0, 3.0), (0.1, 3.0)),
 )
-power = Pointwise(
+power: Pointwise = Pointwise(
     "pow",
     lambda xp, a, b: xp.power(a, b),
     (_power_by_base, _power_by_exponent),
     domain=((0.05, 3.0), (-3.0, 3.0)),
     convention="x^0 is 1 at 0; the derivative by the exponent is 0 where the base is 0",
 )
-exp = Pointwise("exp", lambda xp, x: xp.exp(x), (lambda y, x: y,), text="exp", latex=r"\exp")
-expm1 = Pointwise(
+exp: Pointwise = Pointwise(
+    "exp", lambda xp, x: xp.exp(x), (lambda y, x: y,), text="exp", latex=r"\exp"
+)
+expm1: Pointwise = Pointwise(
     "expm1", lambda xp, x: xp.expm1(x), (lambda y, x: exp(x),), text="expm1"
 )
-log = Pointwise(
+log: Pointwise = Pointwise(
     "log",
     lambda xp, x: xp.log(x),
     (lambda y, x: 1 / x,),
@@ -91,21 +95,21 @@ log = Pointwise(
     text="log",
     latex=r"\log",
 )
-log1p = Pointwise(
+log1p: Pointwise = Pointwise(
     "log1p",
     lambda xp, x: xp.log1p(x),
     (lambda y, x: 1 / (1 + x),),
     domain=((-0.9, 3.0),),
     text="log1p",
 )
-sqrt = Pointwise(
+sqrt: Pointwise = Pointwise(
     "sqrt",
     lambda xp, x: xp.sqrt(x),
     (lambda y, x: 1 / (2 * y),),
     domain=_POSITIVE,
     convention="the derivative at 0 is +inf, which is true",
 )
-absolute = Pointwise(
+absolute: Pointwise = Pointwise(
     "abs",
     lambda xp, x: xp.abs(x),
     (lambda y, x: sign(x),),
@@ -113,7 +117,7 @@ absolute = Pointwise(
     analytic=False,
     convention="the derivative at 0 is 0",
 )
-sign = Pointwise(
+sign: Pointwise = Pointwise(
     "sign",
     lambda xp, x: xp.sign(x),
     (lambda y, x: None,),
@@ -122,20 +126,20 @@ sign = Pointwise(
     convention="the derivative is 0 everywhere",
     text="sign",
 )
-floor = Pointwise(
+floor: Pointwise = Pointwise(
     "floor",
     lambda xp, x: xp.floor(x),
     (lambda y, x: None,),
     analytic=False,
     convention="the derivative is 0 everywhere",
 )
-sin = Pointwise(
+sin: Pointwise = Pointwise(
     "sin", lambda xp, x: xp.sin(x), (lambda y, x: cos(x),), text="sin", latex=r"\sin"
 )
-cos = Pointwise(
+cos: Pointwise = Pointwise(
     "cos", lambda xp, x: xp.cos(x), (lambda y, x: -sin(x),), text="cos", latex=r"\cos"
 )
-tan = Pointwise(
+tan: Pointwise = Pointwise(
     "tan",
     lambda xp, x: xp.tan(x),
     (lambda y, x: 1 + y * y,),
@@ -143,7 +147,7 @@ tan = Pointwise(
     text="tan",
     latex=r"\tan",
 )
-asin = Pointwise(
+asin: Pointwise = Pointwise(
     "asin",
     lambda xp, x: xp.asin(x),
     (lambda y, x: 1 / sqrt((1 - x) * (1 + x)),),
@@ -151,7 +155,7 @@ asin = Pointwise(
     text="arcsin",
     latex=r"\arcsin",
 )
-acos = Pointwise(
+acos: Pointwise = Pointwise(
     "acos",
     lambda xp, x: xp.acos(x),
     (lambda y, x: -1 / sqrt((1 - x) * (1 + x)),),
@@ -159,30 +163,30 @@ acos = Pointwise(
     text="arccos",
     latex=r"\arccos",
 )
-atan = Pointwise(
+atan: Pointwise = Pointwise(
     "atan",
     lambda xp, x: xp.atan(x),
     (lambda y, x: 1 / (1 + x * x),),
     text="arctan",
     latex=r"\arctan",
 )
-sinh = Pointwise(
+sinh: Pointwise = Pointwise(
     "sinh", lambda xp, x: xp.sinh(x), (lambda y, x: cosh(x),), text="sinh", latex=r"\sinh"
 )
-cosh = Pointwise(
+cosh: Pointwise = Pointwise(
     "cosh", lambda xp, x: xp.cosh(x), (lambda y, x: sinh(x),), text="cosh", latex=r"\cosh"
 )
-tanh = Pointwise(
+tanh: Pointwise = Pointwise(
     "tanh", lambda xp, x: xp.tanh(x), (lambda y, x: 1 - y * y,), text="tanh", latex=r"\tanh"
 )
-asinh = Pointwise(
+asinh: Pointwise = Pointwise(
     "asinh",
     lambda xp, x: xp.asinh(x),
     (lambda y, x: 1 / sqrt(1 + x * x),),
     text="arsinh",
     latex=r"\operatorname{arsinh}",
 )
-acosh = Pointwise(
+acosh: Pointwise = Pointwise(
     "acosh",
     lambda xp, x: xp.acosh(x),
     (lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)),),
@@ -190,7 +194,7 @@ acosh = Pointwise(
     text="arcosh",
     latex=r"\operatorname{arcosh}",
 )
-atanh = Pointwise(
+atanh: Pointwise = Pointwise(
     "atanh",
     lambda xp, x: xp.atanh(x),
     (lambda y, x: 1 / ((1 - x) * (1 + x)),),
@@ -198,7 +202,7 @@ atanh = Pointwise(
     text="artanh",
     latex=r"\operatorname{artanh}",
 )
-atan2 = Pointwise(
+atan2: Pointwise = Pointwise(
     "atan2",
     lambda xp, a, b: xp.atan2(a, b),
     (lambda y, a, b: b / (a * a + b * b), lambda y, a, b: -a / (a * a + b * b)),
@@ -207,31 +211,31 @@ atan2 = Pointwise(
     text="atan2",
     latex=r"\operatorname{atan2}",
 )
-erf = Pointwise(
+erf: Pointwise = Pointwise(
     "erf",
     lambda xp, x: xp.erf(x),
     (lambda y, x: _TWO_OVER_SQRT_PI * exp(-(x * x)),),
     text="erf",
     latex=r"\operatorname{erf}",
 )
-erfc = Pointwise(
+erfc: Pointwise = Pointwise(
     "erfc",
     lambda xp, x: xp.erfc(x),
     (lambda y, x: -_TWO_OVER_SQRT_PI * exp(-(x * x)),),
     text="erfc",
     latex=r"\operatorname{erfc}",
 )
-sigmoid = Pointwise(
+sigmoid: Pointwise = Pointwise(
     "sigmoid", lambda xp, x: xp.sigmoid(x), (lambda y, x: y * (1 - y),), text="σ", latex=r"\sigma"
 )
-softplus = Pointwise(
+softplus: Pointwise = Pointwise(
     "softplus",
     lambda xp, x: xp.softplus(x),
     (lambda y, x: sigmoid(x),),
     text="softplus",
     latex=r"\operatorname{softplus}",
 )
-maximum = Pointwise(
+maximum: Pointwise = Pointwise(
     "maximum",
     lambda xp, a, b: xp.maximum(a, b),
     (
@@ -245,7 +249,7 @@ maximum = Pointwise(
     text="max",
     latex=r"\max",
 )
-minimum = Pointwise(
+minimum: Pointwise = Pointwise(
     "minimum",
     lambda xp, a, b: xp.minimum(a, b),
     (
@@ -259,7 +263,7 @@ minimum = Pointwise(
     text="min",
     latex=r"\min",
 )
-where = Select(
+where: Pointwise = Select(
     "where",
     lambda xp, c, a, b: xp.where(c, a, b),
     (lambda y, c, a, b: None, lambda y, c, a, b: None, lambda y, c, a, b: None),
@@ -268,10 +272,10 @@ where = Select(
     analytic=False,
 )
 _NONE = (lambda y, a, b: None, lambda y, a, b: None)
-less = Pointwise(
+less: Pointwise = Pointwise(
     "less", lambda xp, a, b: a < b, _NONE, accepts="any", gives="bool", domain=_TWO, analytic=False
 )
-less_equal = Pointwise(
+less_equal: Pointwise = Pointwise(
     "less_equal",
     lambda xp, a, b: a <= b,
     _NONE,
@@ -280,7 +284,7 @@ less_equal = Pointwise(
     domain=_TWO,
     analytic=False,
 )
-equal = Pointwise(
+equal: Pointwise = Pointwise(
     "equal",
     lambda xp, a, b: a == b,
     _NONE,
@@ -289,7 +293,7 @@ equal = Pointwise(
     domain=_TWO,
     analytic=False,
 )
-not_equal = Pointwise(
+not_equal: Pointwise = Pointwise(
     "not_equal",
     lambda xp, a, b: a != b,
     _NONE,
@@ -298,7 +302,7 @@ not_equal = Pointwise(
     domain=_TWO,
     analytic=False,
 )
-logical_and = Pointwise(
+logical_and: Pointwise = Pointwise(
     "logical_and",
     lambda xp, a, b: xp.logical_and(a, b),
     _NONE,
@@ -307,7 +311,7 @@ logical_and = Pointwise(
     domain=_TWO,
     analytic=False,
 )
-logical_or = Pointwise(
+logical_or: Pointwise = Pointwise(
     "logical_or",
     lambda xp, a, b: xp.logical_or(a, b),
     _NONE,
@@ -316,7 +320,7 @@ logical_or = Pointwise(
     domain=_TWO,
     analytic=False,
 )
-logical_not = Pointwise(
+logical_not: Pointwise = Pointwise(
     "logical_not",
     lambda xp, a: xp.logical_not(a),
     (lambda y, a: None,),
@@ -324,7 +328,7 @@ logical_not = Pointwise(
     gives="bool",
     analytic=False,
 )
-isfinite = Pointwise(
+isfinite: Pointwise = Pointwise(
     "isfinite", lambda xp, x: xp.isfinite(x), (lambda y, x: None,), gives="bool", analytic=False
 )
 

@@ -213,9 +213,10 @@ def infer_one(node: Expr, shape: Sequence[object], dimension: Any) -> Shape:
     known = [None if isinstance(s, int) and s == -1 else dimension(s) for s in shape]
     if known.count(None) > 1:
         raise ShapeError("reshape: at most one size may be -1")
-    if None not in known:
-        return tuple(known)
-    part = multiply_sizes([size for size in known if size is not None])
+    given = [size for size in known if size is not None]
+    if len(given) == len(known):
+        return tuple(given)
+    part = multiply_sizes(given)
     rest = divide_sizes(multiply_sizes(node.shape), part)
     if rest is None:
         raise ShapeError(f"reshape: {describe(node)} does not divide by {part}")
@@ -260,8 +261,8 @@ def slice_bounds(
     """
     step = 1 if key.step is None else key.step
     if isinstance(size, int):
-        start, stop, step = key.indices(size)
-        return start, step, len(range(start, stop, step))
+        first, last, step = key.indices(size)
+        return first, step, len(range(first, last, step))
     if step == -1 and key.start is None and key.stop is None:
         return add_sizes(size, -1), -1, size
     if step != 1:
