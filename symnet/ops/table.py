@@ -273,11 +273,17 @@ where: Pointwise = Select(
 )
 _NONE = (lambda y, a, b: None, lambda y, a, b: None)
 less: Pointwise = Pointwise(
-    "less", lambda xp, a, b: a < b, _NONE, accepts="any", gives="bool", domain=_TWO, analytic=False
+    "less",
+    lambda xp, a, b: xp.less(a, b),
+    _NONE,
+    accepts="any",
+    gives="bool",
+    domain=_TWO,
+    analytic=False,
 )
 less_equal: Pointwise = Pointwise(
     "less_equal",
-    lambda xp, a, b: a <= b,
+    lambda xp, a, b: xp.less_equal(a, b),
     _NONE,
     accepts="any",
     gives="bool",
@@ -286,7 +292,7 @@ less_equal: Pointwise = Pointwise(
 )
 equal: Pointwise = Pointwise(
     "equal",
-    lambda xp, a, b: a == b,
+    lambda xp, a, b: xp.equal(a, b),
     _NONE,
     accepts="any",
     gives="bool",
@@ -295,7 +301,7 @@ equal: Pointwise = Pointwise(
 )
 not_equal: Pointwise = Pointwise(
     "not_equal",
-    lambda xp, a, b: a != b,
+    lambda xp, a, b: xp.not_equal(a, b),
     _NONE,
     accepts="any",
     gives="bool",

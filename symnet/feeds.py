@@ -1,0 +1,219 @@
+"""The door: data from outside becomes arrays of the right shape and dtype, or a clear error."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symnet.errors import FeedError, NameClashError
+from symnet.expr import Dtype, Expr, topological
+from symnet.ops.core import BOOL, FLOATS, INTEGERS
+from symnet.ops.gather import GATHER, SCATTER_ADD
+from symnet.ops.leaves import INPUT
+from symnet.sizes import Dimension, Size, show_shape
+
+Feeds = Mapping[Any, Any]
+"""Data by the name of an input or parameter, or by the Expr itself."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What came through the door: arrays by leaf, named sizes, and what was rounded on the way."""
+
+    arrays: dict[Expr, np.ndarray[Any, Any]]
+    sizes: dict[str, int]
+    notes: tuple[str, ...]
+
+
+def bind(
+    required: Sequence[Expr],
+    feeds: Feeds | None,
+    *,
+    optional: Sequence[Expr] = (),
+    ranges: Mapping[Expr, Dimension] | None = None,
+    allow_nan: bool = True,
+    allow_empty: bool = True,
+) -> Bound:
+    """The arrays that feeds give for leaves, checked and converted.
+
+    required: what must be fed; optional: what may be. ranges: the number of values that an
+    integer leaf may take, as `index_ranges` finds them. FeedError for unknown names, missing
+    feeds, wrong shapes, named sizes that contradict each other, conversions that would lose more
+    than rounding, and, unless allowed, for NaN and for empty inputs.
+    """
+    arrays: dict[Expr, np.ndarray[Any, Any]] = {}
+    notes: list[str] = []
+    for leaf, data in _matched([*required, *optional], feeds or {}):
+        if leaf in arrays:
+            raise FeedError(f"{leaf.name} is fed twice, by name and as an expression")
+        arrays[leaf], note = _converted(leaf, data)
+        notes += [note] if note else []
+    missing = [leaf for leaf in required if leaf not in arrays]
+    if missing:
+        wanted = ", ".join(f"{leaf.name} ({show_shape(leaf.shape)})" for leaf in missing)
+        raise FeedError(f"no data for {wanted}; given: {_names(arrays)}")
+    sizes = _sizes(arrays)
+    for leaf, array in arrays.items():
+        _check_values(leaf, array, allow_nan, allow_empty)
+        if ranges and leaf in ranges:
+            _check_range(leaf, array, ranges[leaf], sizes)
+    return Bound(arrays, sizes, tuple(notes))
+
+
+def index_ranges(outputs: Iterable[Expr]) -> dict[Expr, Dimension]:
+    """The inputs that pick elements along an axis, with the size of that axis.
+
+    Where one input indexes several axes the smallest fixed size counts.
+    """
+    found: dict[Expr, Dimension] = {}
+    for node in topological(outputs):
+        if node.op not in (GATHER, SCATTER_ADD):
+            continue
+        index = node.args[1]
+        while index.op.name in ("broadcast", "reshape", "permute", "cast", "named"):
+            index = index.args[0]
+        if index.op is INPUT and index.dtype in INTEGERS:
+            whole = node.args[0] if node.op is GATHER else node
+            size = whole.shape[node.attrs["spec"].index("*")]
+            known = found.get(index)
+            both = isinstance(size, int) and isinstance(known, int)
+            found[index] = min(size, known) if both else size
+    return found
+
+
+def _names(leaves: Iterable[Expr]) -> str:
+    return ", ".join(str(leaf.name) for leaf in leaves) or "nothing"
+
+
+def _matched(leaves: Sequence[Expr], feeds: Feeds) -> Iterator[tuple[Expr, Any]]:
+    by_name: dict[str, Expr] = {}
+    for leaf in leaves:
+        other = by_name.setdefault(str(leaf.name), leaf)
+        if other is not leaf:
+            raise NameClashError(
+                f"{other.op.name} and {leaf.op.name} are both called {leaf.name}: one made at "
+                f"{other.origin}, one at {leaf.origin}"
+            )
+    for key, data in feeds.items():
+        if isinstance(key, Expr):
+            if by_name.get(str(key.name)) is not key:
+                raise FeedError(
+                    f"{key.op.name} {key.name or ''} made at {key.origin} is no input or parameter "
+                    f"of this expression; it has {_names(leaves)}"
+                )
+            yield key, data
+        elif key in by_name:
+            yield by_name[key], data
+        else:
+            close = difflib.get_close_matches(str(key), by_name, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise FeedError(f"there is no input {key!r}, there is {_names(leaves)}{hint}")
+
+
+def _converted(leaf: Expr, data: Any) -> tuple[np.ndarray[Any, Any], str]:
+    """The data in the leaf's dtype, and a note if numbers were rounded."""
+    if isinstance(data, Expr):
+        raise FeedError(f"{leaf.name} is fed an expression; a feed is an array or a number")
+    if np.ma.is_masked(data):
+        raise FeedError(f"{leaf.name} is fed a masked array; fill it first: array.filled(value)")
+    try:
+        array = np.asarray(data)
+    except (ValueError, TypeError) as error:
+        raise FeedError(f"{leaf.name} is fed {type(data).__name__}: {error}") from error
+    if array.size == 0 and not hasattr(data, "dtype"):
+        array = array.astype(leaf.dtype)
+    _check_shape(leaf, array)
+    if array.dtype.kind not in "biuf":
+        raise FeedError(f"{leaf.name} expects numbers ({leaf.dtype}), got {array.dtype}")
+    with np.errstate(all="ignore"):
+        made = array.astype(leaf.dtype)
+    fault = _lost(array, made, leaf.dtype)
+    if fault:
+        raise FeedError(f"{leaf.name} is {leaf.dtype}, the data {array.dtype}: {fault}")
+    rounded = hasattr(data, "dtype") and leaf.dtype in FLOATS and array.dtype.kind == "f"
+    if rounded and not np.array_equal(made, array, equal_nan=True):
+        return made, f"{leaf.name}: {array.dtype} data rounded to {leaf.dtype}"
+    return made, ""
+
+
+def _check_shape(leaf: Expr, array: np.ndarray[Any, Any]) -> None:
+    fits = array.ndim == leaf.ndim and all(
+        isinstance(wanted, Size) or wanted == got
+        for wanted, got in zip(leaf.shape, array.shape, strict=True)
+    )
+    if not fits:
+        expected, got = show_shape(leaf.shape), show_shape(array.shape)
+        raise FeedError(f"{leaf.op.name} {leaf.name}: expected {expected}, got {got}")
+
+
+def _lost(array: np.ndarray[Any, Any], made: np.ndarray[Any, Any], wanted: Dtype) -> str:
+    """What a conversion would lose beyond rounding, in words; empty if nothing."""
+    if wanted == BOOL:
+        return "" if array.dtype == BOOL else "write array != 0 or array.astype(bool)"
+    if wanted in INTEGERS:
+        if array.dtype.kind == "f":
+            return "floats never become integers by themselves; write array.astype(int)"
+        return "" if np.array_equal(made, array) else f"some values do not fit {wanted}"
+    if array.dtype.kind == "f":
+        overflow = np.isinf(made) & np.isfinite(array)
+        return f"{array[overflow][0]} overflows" if overflow.any() else ""
+    exact = [int(a) == int(b) for a, b in zip(array.flat, made.flat, strict=True)] if (
+        array.dtype.kind in "iu" and array.size and np.abs(made).max() >= 2**24
+    ) else []  # fmt: skip
+    return "" if all(exact) else "some integers are not exact as floats"
+
+
+def _sizes(arrays: Mapping[Expr, np.ndarray[Any, Any]]) -> dict[str, int]:
+    known: dict[str, int] = {}
+    said: dict[str, Expr] = {}
+    axes = [
+        (size, got, leaf)
+        for leaf, array in arrays.items()
+        for size, got in zip(leaf.shape, array.shape, strict=True)
+        if isinstance(size, Size)
+    ]
+    for size, got, leaf in axes:
+        if size.terms == (((str(size),), 1),) and known.setdefault(str(size), got) != got:
+            raise FeedError(
+                f"the size {size} is {known[size]} in {said[size].name} and {got} in {leaf.name}"
+            )
+        said.setdefault(str(size), leaf)
+    for size, got, leaf in axes:
+        if not size.names() <= known.keys():
+            raise FeedError(f"{leaf.name} has an axis {size}, but no input says what that is")
+        if size.value(known) != got:
+            raise FeedError(f"{leaf.name} has an axis {size} = {size.value(known)}, got {got}")
+    return known
+
+
+def _check_values(
+    leaf: Expr, array: np.ndarray[Any, Any], allow_nan: bool, allow_empty: bool
+) -> None:
+    if not allow_empty and array.size == 0:
+        raise FeedError(f"{leaf.name} is empty: its shape is {show_shape(array.shape)}")
+    if allow_nan or leaf.dtype not in FLOATS or not np.isnan(array.sum()):
+        return
+    wrong = np.argwhere(np.isnan(array))
+    if len(wrong):
+        where = [int(k) for k in wrong[0]]
+        raise FeedError(f"{leaf.name} holds {len(wrong)} NaN, the first at {where}")
+
+
+def _check_range(
+    leaf: Expr, array: np.ndarray[Any, Any], size: Dimension, sizes: Mapping[str, int]
+) -> None:
+    if isinstance(size, Size) and not size.names() <= sizes.keys():
+        return
+    count = size.value(sizes) if isinstance(size, Size) else size
+    if array.size == 0 or (array.min() >= 0 and array.max() < count):
+        return
+    wrong = np.argwhere((array < 0) | (array >= count))[0]
+    place = [int(k) for k in wrong]
+    raise FeedError(
+        f"{leaf.name} picks one of {count}: its values must be from 0 to {count - 1}, "
+        f"got {array[tuple(place)]} at {place}"
+    )
