@@ -1,0 +1,167 @@
+"""Expressions as a compiled function: `sn.compile`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from symnet.diff import Nested, flatten, unflatten
+from symnet.errors import GraphError
+from symnet.expr import Expr, topological
+from symnet.feeds import bind, index_ranges
+from symnet.lazy import codegen_compile
+from symnet.lower import Lowered, lower
+from symnet.ops.leaves import INPUT, STEP, UNKNOWN, training
+from symnet.reference.starts import starting_value
+from symnet.simplify import stabilize as stabilized
+from symnet.sizes import Size
+from symnet.step import Step, make_step
+
+Array = np.ndarray[Any, Any]
+
+
+def refuse_unknown(nodes: Sequence[Expr]) -> None:
+    """UnknownFunctionError if an unknown function is among what nodes depend on."""
+    for node in topological(nodes):
+        if node.op is UNKNOWN:
+            node.op.value(None, node)
+
+
+def starting_values(lowered: Lowered, seed: int) -> dict[Expr, Array]:
+    """Arrays for every parameter and state of a program, as the seed starts them."""
+    return {
+        leaf: np.zeros((), leaf.dtype) if leaf.op is STEP else starting_value(leaf, seed)
+        for leaf in lowered.leaves
+        if leaf.op is not INPUT
+    }
+
+
+def fixed_shape(node: Expr, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """A node's shape in numbers."""
+    return tuple(
+        size.value(sizes) if isinstance(size, Size) else int(size) for size in node.shape
+    )
+
+
+class Function:
+    """A compiled function of feeds, with the parameters and state it holds.
+
+    `f(feeds)` or `f(**feeds)` returns arrays nested as the outputs and then applies the updates.
+    Inputs must be fed. A parameter that is fed counts for that call alone, unless it is updated.
+    `parameters` maps names to the arrays it holds, which may be assigned in place. `compiles`
+    counts the kernels that had to be compiled; the others came from the cache.
+    """
+
+    def __init__(self, outputs: Nested, step: Step, options: Any, seed: int = 0) -> None:
+        refuse_unknown(step.roots())
+        self._nested, self._step = outputs, step
+        self._lowered = lower(step)
+        self.executable = codegen_compile.compile_program(self._lowered.program, options)
+        self._held = starting_values(self._lowered, seed)
+        # A dict, since `in` on a list compares elementwise.
+        self._inputs = dict.fromkeys(leaf for leaf in self._lowered.leaves if leaf.op is INPUT)
+        self._ranges = index_ranges(step.roots())
+        self.notes: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """The arrays of its parameters and state, by name."""
+        return {str(leaf.name): array for leaf, array in self._held.items()}
+
+    @property
+    def compiles(self) -> int:
+        """How many kernels were compiled for it; 0 if all came from the cache."""
+        return int(self.executable.compiled)
+
+    def __call__(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> Any:
+        given = {**(feeds or {}), **named}
+        required = [leaf for leaf in self._inputs if leaf is not training]
+        optional = [*self._held, *([training] if training in self._inputs else [])]
+        bound = bind(required, given, optional=optional, ranges=self._ranges)
+        self.notes = bound.notes
+        updated = {target for target, _ in self._step.updates}
+        for leaf in updated & bound.arrays.keys():
+            self._held[leaf][...] = bound.arrays[leaf]
+            bound.arrays[leaf] = self._held[leaf]
+        values = {**self._held, **bound.arrays}
+        if training in self._inputs:
+            values.setdefault(training, np.zeros((), bool))
+        return self.run(values, bound.sizes)
+
+    def run(self, values: Mapping[Expr, Array], sizes: Mapping[str, int]) -> Any:
+        """The outputs from checked arrays by leaf; updates write into them."""
+        results = {
+            key: np.empty(fixed_shape(node, sizes), node.dtype)
+            for key, node in self._step.outputs.items()
+        }
+        arrays: dict[str, Array] = dict(self._lowered.constants)
+        arrays |= {name: values[leaf] for leaf, name in self._lowered.leaves.items()}
+        arrays |= {self._lowered.outputs[key]: array for key, array in results.items()}
+        arrays = {name: np.ascontiguousarray(a) if a.ndim else a for name, a in arrays.items()}
+        free = {rule.name for rule in self._lowered.program.sizes if not rule.terms}
+        known = {name: value for name, value in sizes.items() if name in free}
+        self.executable.bind(known, arrays).run()
+        flat = [array if array.ndim else array[()] for array in results.values()]
+        return unflatten(self._nested, flat)
+
+    @property
+    def source(self) -> str:
+        """The generated Python of every kernel, in the order in which they run."""
+        return "\n\n".join(kernel.source for kernel in self.executable.kernels)
+
+    @property
+    def llvm(self) -> str:
+        """The LLVM of every kernel."""
+        return "\n\n".join(kernel.llvm for kernel in self.executable.kernels)
+
+    @property
+    def asm(self) -> str:
+        """The assembly of every kernel."""
+        return "\n\n".join(kernel.assembly for kernel in self.executable.kernels)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names that `stage` takes, in the order of the passes."""
+        return tuple(self.executable.stages)
+
+    def stage(self, name: str) -> str:
+        """The program as it stood after that pass; GraphError if there is no such pass."""
+        if name not in self.executable.stages:
+            raise GraphError(f"a stage is one of {', '.join(self.stages)}, got {name!r}")
+        return str(self.executable.stages[name])
+
+    def explain(self) -> str:
+        """What runs: kernels with their formulas, buffers and what was compiled."""
+        lines = [f"{len(self.executable.kernels)} kernels, {self.compiles} compiled anew"]
+        lines += [f"  {kernel.label}" for kernel in self.executable.kernels]
+        return "\n".join(lines)
+
+
+def compile(
+    outputs: Nested,
+    updates: Mapping[Expr, Expr] | Sequence[tuple[Expr, Expr]] | None = None,
+    *,
+    target: str = "cpu",
+    threads: int | None = None,
+    stabilize: bool = True,
+    seed: int = 0,
+) -> Function:
+    """A compiled function of feeds that returns `outputs` and applies `updates`.
+
+    outputs: an Expr or a nested list, tuple or dict of them, computed from the state before the
+    updates. updates: parameter or state -> next value. target: "cpu". threads: workers that share
+    each loop. stabilize: compute in the numerically stable spelling. seed: how initialisers draw.
+    Raises ours for unknown functions, name clashes and updates that do not fit.
+    """
+    pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates or ())
+    nodes = flatten(outputs)
+    values = [value for _, value in pairs]
+    if stabilize:
+        stable = stabilized([*nodes, *values])
+        nodes, values = stable[: len(nodes)], stable[len(nodes) :]
+    names = {f"{place}": node for place, node in enumerate(nodes)}
+    step = make_step(names, list(zip((leaf for leaf, _ in pairs), values, strict=True)))
+    options = codegen_compile.Options(target=target, threads=threads)
+    return Function(outputs, step, options, seed)

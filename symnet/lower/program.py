@@ -1,0 +1,111 @@
+"""A step as a Program, run once or as the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from codegen.ir import Program
+from symnet.expr import Expr, topological
+from symnet.lower.builder import Builder
+from symnet.lower.operations import emit
+from symnet.lower.reading import materialise, read
+from symnet.ops.leaves import INPUT, PARAMETER, STATE, STEP
+from symnet.step import Step
+
+LEAVES = (INPUT, PARAMETER, STATE, STEP)
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A Program and where its data stands: buffer names by leaf, output and constant."""
+
+    program: Program
+    leaves: Mapping[Expr, str]
+    outputs: Mapping[str, str]
+    constants: Mapping[str, np.ndarray[Any, Any]]
+    histories: Mapping[str, str] = field(default_factory=dict)
+    sampled: tuple[str, ...] = ()
+
+
+def declare_leaves(builder: Builder, step: Step) -> None:
+    """A buffer for each leaf: inputs belong to the caller, the rest is state."""
+    for name, leaf in step.leaves().items():
+        scope = "argument" if leaf.op is INPUT else "state"
+        builder.home[leaf] = builder.buffer(name, leaf.shape, str(leaf.dtype), scope)
+
+
+def constants_of(builder: Builder) -> dict[str, np.ndarray[Any, Any]]:
+    """The constant arrays that the program reads, by buffer name."""
+    return {
+        name: node.attrs["value"]
+        for node, name in builder.home.items()
+        if node.op.name == "constant"
+    }
+
+
+def compute(builder: Builder, roots: list[Expr]) -> None:
+    """Appends the statements that compute the roots, as far as they are not there yet."""
+    for node in topological(roots):
+        if node.op not in LEAVES:
+            emit(builder, node)
+
+
+def store_node(builder: Builder, name: str, node: Expr, label: str) -> None:
+    """Appends the loops that copy a node into a buffer."""
+    builder.fill(name, node.shape, lambda index: read(builder, node, index), label)
+
+
+def commit(builder: Builder, step: Step) -> None:
+    """Computes every update, then lets them take effect: none sees another's result."""
+    compute(builder, [value for _, value in step.updates])
+    targets = {target for target, _ in step.updates}
+    for _, value in step.updates:
+        if targets.intersection(_read_through(builder, value)):
+            _copy(builder, value)
+    for target, value in step.updates:
+        store_node(builder, builder.home[target], value, f"{target.name} := its next value")
+
+
+def _read_through(builder: Builder, node: Expr) -> list[Expr]:
+    """The leaves that reading a node would read directly, through views."""
+    found, stack = [], [node]
+    while stack:
+        inner = stack.pop()
+        if inner.op in LEAVES:
+            found.append(inner)
+        elif inner not in builder.home:
+            stack.extend(inner.args)
+    return found
+
+
+def _copy(builder: Builder, node: Expr) -> None:
+    """Gives a view of a leaf memory of its own."""
+    if node in builder.home:
+        name = builder.fresh("t")
+        builder.buffer(name, node.shape, str(node.dtype), "step")
+        store_node(builder, name, node, "copy")
+        builder.home[node] = name
+    else:
+        materialise(builder, node)
+
+
+def lower(step: Step, name: str = "function") -> Lowered:
+    """The Program that computes a step once: outputs into arguments, updates into state."""
+    builder = Builder()
+    declare_leaves(builder, step)
+    leaves = {leaf: builder.home[leaf] for leaf in step.leaves().values()}
+    compute(builder, list(step.outputs.values()))
+    outputs = {}
+    for key, node in step.outputs.items():
+        target = builder.buffer(f"result {key}", node.shape, str(node.dtype), "argument")
+        outputs[key] = target
+        store_node(builder, target, node, f"result {key}")
+    commit(builder, step)
+    program = Program(
+        name, tuple(builder.sizes.values()), tuple(builder.buffers.values()), tuple(builder.body)
+    )
+    return Lowered(program, leaves, outputs, constants_of(builder))
