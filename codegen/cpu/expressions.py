@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -87,14 +88,22 @@ def literal(constant: Constant) -> str:
         text = f"({number})" if number < 0 else str(number)
         return f"int32({number})" if constant.dtype == "int32" else text
     with np.errstate(over="ignore"):
-        real = float(np.dtype(constant.dtype).type(constant.value))
+        typed = np.dtype(constant.dtype).type(constant.value)
+    text = _digits(typed)
+    if constant.dtype == "float32":
+        return f"float32({text})"
+    return f"({text})" if text.startswith("-") else text
+
+
+def _digits(typed: np.floating[Any]) -> str:
+    real = float(typed)
     if math.isnan(real):
-        text = "nan"
-    elif math.isinf(real):
-        text = "inf" if real > 0 else "(-inf)"
-    else:
-        text = f"({real!r})" if math.copysign(1.0, real) < 0 else repr(real)
-    return f"float32({text})" if constant.dtype == "float32" else text
+        return "nan"
+    if math.isinf(real):
+        return "inf" if real > 0 else "-inf"
+    # The shortest digits of the float32, unless reading them as a float64 first rounds elsewhere.
+    short = str(typed)
+    return short if type(typed)(float(short)) == typed else repr(real)
 
 
 def _value(writer: Writer, scalar: Scalar) -> tuple[str, int]:

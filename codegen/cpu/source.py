@@ -28,7 +28,8 @@ class KernelSource:
     """A kernel before it is compiled.
 
     `text` defines `kernel(worker, workers, n, p)`: cell k of `n` holds `sizes[k]`; the cells of `p`
-    hold the addresses of `buffers`, then those of the `clocks` (the values of enclosing axes).
+    hold the address of `routine`, if there is one, those of `buffers`, and those of the `clocks`
+    (the values of enclosing axes).
     """
 
     text: str
@@ -36,10 +37,11 @@ class KernelSource:
     sizes: tuple[Operand, ...]
     buffers: tuple[str, ...]
     clocks: tuple[str, ...] = ()
+    routine: str = ""
 
 
 def nest(loop: Loop, buffers: Mapping[str, Buffer]) -> KernelSource:
-    """The kernel of an Any loop cut into tiles: worker w takes tile w and every workers-th after."""
+    """The kernel of an Any loop cut into tiles: worker w takes tile w and each workers-th after."""
     order = loop.order
     if not isinstance(order, Any):
         raise CompileError(f"the loop over {loop.axis} cannot be shared out")
@@ -70,6 +72,16 @@ def single(statements: tuple[Statement, ...], buffers: Mapping[str, Buffer]) -> 
     _body(writer, statements)
     labels = [each.label for each in statements if isinstance(each, Loop) and each.label]
     return _finished(writer, "; ".join(labels))
+
+
+def flag(until: Until, buffers: Mapping[str, Buffer]) -> KernelSource:
+    """The kernel by which each worker reads the flag for itself: it puts 0 or 1 into the word whose
+    address follows those of the clocks."""
+    writer = Writer(Operands(buffers))
+    text = element(writer, until.ref)
+    cell = len(writer.operands.pointers) + len(writer.operands.clocks)
+    writer.line(f"int64_at(p, {cell})[0] = int64({text})")
+    return _finished(writer, f"until {until.ref.buffer}")
 
 
 def _finished(writer: Writer, label: str) -> KernelSource:

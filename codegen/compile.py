@@ -1,0 +1,76 @@
+"""From a program to an executable: the one public function, and the order of its steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from codegen import cache
+from codegen.check import check
+from codegen.cpu import launch as tables
+from codegen.cpu.errors import CompileError
+from codegen.ir import Program
+from codegen.layout import Plan
+from codegen.passes import optimise
+from codegen.runtime import CompiledKernel, Executable, Stages
+
+TARGETS = ("cpu",)
+_DRIVER = Path(__file__).parent / "cpu" / "driver_kernel.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to compile. `threads`: how many workers share each loop; None lets the compiler choose,
+    which is one worker."""
+
+    target: str = "cpu"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise CompileError(f"the target {self.target!r} is not one of {', '.join(TARGETS)}")
+        if self.threads is not None and self.threads < 1:
+            raise CompileError(f"{self.threads} threads cannot run anything")
+
+
+_DEFAULT = Options()
+
+
+def compile_program(program: Program, options: Options = _DEFAULT) -> Executable:
+    """Checks, optimises, and compiles what no cache holds yet.
+
+    ProgramError if the program breaks a rule of the IR; CompileError if it cannot become code.
+    """
+    check(program)
+    stages = (("given", program), *optimise(program))
+    return assemble(stages, options)
+
+
+def assemble(stages: tuple[tuple[str, Program], ...], options: Options = _DEFAULT) -> Executable:
+    """The executable of the last stage as it stands."""
+    program = stages[-1][1]
+    check(program)
+    launch = tables.launch(program)
+    kernels = [cache.kernel(source.text) for source in launch.kernels]
+    driver = cache.kernel(_DRIVER.read_text())
+    table = np.array(launch.rows, np.int64).reshape(len(launch.rows), tables.ROW)
+    calls = table[:, 0] == tables.CALL
+    addresses = np.array([kernel.loaded.address for kernel in kernels], np.int64)
+    table[calls, 1] = addresses[table[calls, 1]] if len(kernels) else 0
+    table.setflags(write=False)
+    shown: dict[str, CompiledKernel] = {}
+    for source, kernel in zip(launch.kernels, kernels, strict=True):
+        shown.setdefault(kernel.key, CompiledKernel(source.label, source.text, kernel))
+    return Executable(
+        program=program,
+        stages=Stages(stages),
+        kernels=tuple(shown.values()),
+        compiled=sum(kernel.fresh for kernel in (*kernels, driver)),
+        workers=options.threads or 1,
+        launch=launch,
+        driver=driver,
+        plan=Plan(program, launch),
+        table=table,
+    )

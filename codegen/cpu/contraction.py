@@ -1,0 +1,39 @@
+"""Contractions in matrix form: the operands of the one kernel that runs them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from codegen.cpu.errors import CompileError
+from codegen.cpu.operands import Operand
+from codegen.cpu.source import KernelSource
+from codegen.ir import Buffer, Contraction
+from codegen.passes.contractions import matrix_form
+
+GEMM = {"float32": "sgemm", "float64": "dgemm"}
+"""The BLAS routine whose address stands before a contraction's buffers, by dtype."""
+
+
+def contraction(statement: Contraction, buffers: Mapping[str, Buffer]) -> KernelSource:
+    """The kernel of a contraction in matrix form; CompileError if it has none.
+
+    Several products accumulate in order; a sum over nothing is zero. The first pointer is that of
+    the routine `GEMM` names, and only then come the buffers.
+    """
+    form = matrix_form(statement, buffers)
+    if form is None:
+        raise CompileError(f"the contraction of {statement.out.buffer} is no matrix product")
+    double = int(buffers[form.out].dtype == "float64")
+    sizes: list[Operand] = [double, len(form.products), form.batch, form.rows, form.columns]
+    pointers = [form.out]
+    for product in form.products:
+        sizes += [product.depth, int(product.left.transposed), int(product.right.transposed)]
+        pointers += [product.left.buffer, product.right.buffer]
+    return KernelSource(
+        text=Path(__file__).with_name("contraction_kernel.py").read_text(),
+        label=statement.label or f"contraction into {form.out}",
+        sizes=tuple(sizes),
+        buffers=tuple(pointers),
+        routine=GEMM[buffers[form.out].dtype],
+    )

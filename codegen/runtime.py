@@ -1,0 +1,231 @@
+"""Executables: a compiled program, bound to sizes and arrays, run without Python."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codegen.cache import Kernel
+from codegen.cpu.blas import one_thread
+from codegen.cpu.launch import Launch
+from codegen.ir import Program
+from codegen.layout import BindError, Layout, Plan, lay_out
+from codegen.show import show
+
+Array = np.ndarray[Any, Any]
+
+# The words of a binding's control block, each in a cache line (and its neighbour) of its own.
+_BROKEN, _ARRIVALS, _STOP, _ITERATIONS, _STOPPED, _DECIDED = 0, 16, 32, 48, 64, 80
+_CONTROL_WORDS = 128
+_PROTOTYPE = ctypes.CFUNCTYPE(
+    ctypes.c_int32,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_ssize_t,
+    ctypes.c_ssize_t,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: complete iterations of the outermost sequence that ran last, and which Until
+    left it (its number in the order of the program), if one did."""
+
+    iterations: int
+    stopped: int | None
+
+
+class Stages(Mapping[str, str]):
+    """The program after each pass by the pass's name, printed when it is looked at."""
+
+    def __init__(self, stages: tuple[tuple[str, Program], ...]) -> None:
+        self._programs = dict(stages)
+
+    def __getitem__(self, name: str) -> str:
+        return show(self._programs[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._programs)
+
+    def __len__(self) -> int:
+        return len(self._programs)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledKernel:
+    """One kernel of an executable. `source` is its readable text; `llvm` and `assembly` are made
+    anew at each look, since only the object file is kept."""
+
+    label: str
+    source: str
+    kernel: Kernel
+
+    @property
+    def llvm(self) -> str:
+        return self.kernel.llvm
+
+    @property
+    def assembly(self) -> str:
+        return self.kernel.assembly
+
+
+@dataclass(frozen=True)
+class Executable:
+    """A compiled program. `compiled` counts the kernels that were compiled anew for it; `kernels`
+    are in the order in which the launch table first names them, the same text only once."""
+
+    program: Program
+    stages: Mapping[str, str]
+    kernels: tuple[CompiledKernel, ...]
+    compiled: int
+    workers: int
+    launch: Launch
+    driver: Kernel
+    plan: Plan
+    table: npt.NDArray[np.int64]
+    _layouts: dict[tuple[int, ...], Layout] = field(default_factory=dict, repr=False)
+
+    def bind(self, sizes: Mapping[str, int], arrays: Mapping[str, Array]) -> Binding:
+        """Memory for one way of running it: the caller's arrays, by the names of the `argument` and
+        `state` buffers, and an arena for everything else. BindError if something does not fit.
+
+        The arrays are used in place and must outlive no one: the binding holds them. Binding again
+        with the same sizes is cheap.
+        """
+        return Binding(self, self.layout(sizes), arrays)
+
+    def layout(self, sizes: Mapping[str, int]) -> Layout:
+        """The tables for these values of the free sizes, made once."""
+        try:
+            key = tuple(int(sizes[name]) for name in self.plan.free)
+        except KeyError as missing:
+            raise BindError(f"{self.program.name} needs the size {missing.args[0]!r}") from None
+        found = self._layouts.get(key)
+        if found is None:
+            unknown = sorted(set(sizes) - set(self.plan.free))
+            if unknown:
+                raise BindError(f"{self.program.name} has no free size {unknown[0]!r}")
+            found = lay_out(self.plan, dict(zip(self.plan.free, key, strict=True)))
+            if len(self._layouts) >= _LAYOUTS_KEPT:
+                self._layouts.pop(next(iter(self._layouts)))
+            self._layouts[key] = found
+        return found
+
+
+_LAYOUTS_KEPT = 64
+
+
+class Binding:
+    """An executable with its memory. One run at a time; another binding may run beside it."""
+
+    def __init__(self, executable: Executable, layout: Layout, arrays: Mapping[str, Array]) -> None:
+        self._executable = executable
+        self._layout = layout
+        workers, plan = executable.workers, executable.plan
+        self._arrays = tuple(layout.checked(arrays))
+        addresses = np.array(
+            [array.__array_interface__["data"][0] for array in self._arrays], np.int64
+        )
+        self._arena, arena_at = _aligned(layout.arena_bytes(workers))
+        clock_words = -(-2 * plan.clocks // 16) * 16 + 16
+        self._clocks, clocks_at = _aligned(clock_words * 8 * workers)
+        self._pointers = plan.pointers(layout, addresses, arena_at, clocks_at, clock_words, workers)
+        self._control, _ = _aligned_words(_CONTROL_WORDS)
+        self._control[_STOPPED] = -1
+        self._ragged = np.array((*executable.launch.ragged, 0), np.int64)
+        self._scratch = np.zeros(2 * workers, np.int64)
+        self._cells = np.array(
+            [
+                executable.table.ctypes.data,
+                0,
+                self._pointers.ctypes.data,
+                clocks_at,
+                self._control.ctypes.data,
+                self._ragged.ctypes.data,
+            ],
+            np.int64,
+        )
+        self._numbers = np.array(
+            [
+                len(executable.table),
+                layout.table.shape[1],
+                self._pointers.shape[1],
+                clock_words,
+                plan.clocks,
+            ],
+            np.int64,
+        )
+        # Asking an array for its address costs as much as a small kernel.
+        self._addresses = tuple(
+            each.ctypes.data for each in (self._scratch, self._numbers, self._cells)
+        )
+        self._call = _PROTOTYPE(executable.driver.loaded.address)
+
+    def run(self, sizes: Mapping[str, int] | None = None) -> Outcome:
+        """Runs the whole program once, in one call that holds no lock of Python.
+
+        `sizes` gives free sizes other values for this run; none may change the shape of a buffer.
+        """
+        plan = self._executable.plan
+        table = self._layout.table
+        if sizes:
+            table = plan.numbers(plan.overridden(self._layout, sizes))
+        self._cells[1] = table.ctypes.data
+        self._control[_ITERATIONS], self._control[_STOPPED] = 0, -1
+        self._control[_ARRIVALS] = self._control[_DECIDED] = self._control[_DECIDED + 16] = 0
+        with one_thread if plan.calls_blas else nullcontext():
+            self._walk()
+        self._control[_STOP] = 0
+        if self._control[_BROKEN]:
+            self._control[_BROKEN] = 0
+            raise RuntimeError("a worker could not be started; what was computed is not complete")
+        stopped = int(self._control[_STOPPED])
+        return Outcome(int(self._control[_ITERATIONS]), None if stopped < 0 else stopped)
+
+    def stop(self) -> None:
+        """Lets the run under way (or else the next) leave when the iteration of its outermost
+        sequence is complete. May be called from any thread."""
+        self._control[_STOP] = 1
+
+    def _walk(self) -> None:
+        workers = self._executable.workers
+        threads = [
+            threading.Thread(target=self._work, args=(worker,)) for worker in range(1, workers)
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+        except RuntimeError:
+            # Those that did start must not wait for those that did not.
+            self._control[_BROKEN] = 1
+        self._work(0)
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def _work(self, worker: int) -> None:
+        scratch, numbers, cells = self._addresses
+        scratch += 16 * worker
+        self._call(scratch, scratch + 8, worker, self._executable.workers, numbers, cells)
+
+
+def _aligned(count: int) -> tuple[Array, int]:
+    """That many bytes of memory, and an address in it that is a multiple of 64."""
+    memory = np.empty(count + 64, np.uint8)
+    address = int(memory.__array_interface__["data"][0])
+    return memory, -(-address // 64) * 64
+
+
+def _aligned_words(count: int) -> tuple[Array, int]:
+    memory = np.zeros(count + 16, np.int64)
+    first = -int(memory.__array_interface__["data"][0]) % 128 // 8
+    return memory[first : first + count], first
