@@ -344,8 +344,9 @@ STATEMENT_CHECKS = (
 
 
 def name_declared_twice(program: Program) -> Iterator[str]:
-    names = [buffer.name for buffer in program.buffers] + [rule.name for rule in program.sizes]
-    yield from (f"{name} is declared twice" for name, by in Counter(names).items() if by > 1)
+    for kind in (program.buffers, program.sizes):
+        times = Counter(one.name for one in kind)
+        yield from (f"{name} is declared twice" for name, by in times.items() if by > 1)
 
 
 def unknown_scope_or_dtype(program: Program) -> Iterator[str]:

@@ -332,7 +332,7 @@ class _Machine:
         for flat in numbers[region].reshape(-1).tolist():
             self.shadow.touch(memory, flat, frame.entry, writes=writes, buffer=buffer.name)
         whole: np.ndarray[Value, Value] = memory.data[: numbers.size].reshape(shape)
-        return whole[region]
+        return whole[(*region, ...)]
 
     # Elements and scalars.
 

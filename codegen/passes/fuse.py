@@ -1,0 +1,64 @@
+"""Fuse: few kernels that keep values in locals, in place of many that pass them through memory.
+
+Rounds of three steps: producers are computed at their consumers (`substitute`), loops over the same
+domain become one (`merge`, then loads of what was just stored become locals), and what nobody reads
+any more is removed (`dead`). Every step also works on the loops inside a merged loop.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from codegen.ir import Buffer, Loop, Program, Statement, is_driver
+from codegen.passes.access import Roots, accesses, roots_of
+from codegen.passes.dead import without_dead_code
+from codegen.passes.merge import forward, merge
+from codegen.passes.rewrite import with_unique_names
+from codegen.passes.substitute import substitute
+from codegen.walk import index_buffers
+
+ROUNDS = 2
+"""A second round finds producers that lost a consumer in the first."""
+
+
+def fuse(program: Program) -> Program:
+    """The same results from fewer, longer kernels, each within the budget of scalar nodes."""
+    program = with_unique_names(program)
+    numbers = itertools.count()
+    for _ in range(ROUNDS):
+        roots = roots_of(program)
+        fusion = _Fusion(index_buffers(program), roots, numbers)
+        body = fusion.body(program.body, set(), phase=True)
+        program = without_dead_code(with_unique_names(replace(program, body=body)))
+    return program
+
+
+@dataclass(frozen=True, slots=True)
+class _Fusion:
+    buffers: Mapping[str, Buffer]
+    roots: Roots
+    numbers: Iterator[int]
+
+    def body(
+        self, body: tuple[Statement, ...], outside: set[str], *, phase: bool
+    ) -> tuple[Statement, ...]:
+        """`outside`: the roots that others than these statements touch."""
+        body = substitute(body, self.buffers, self.roots, outside)
+        body = merge(body, self.roots, phase=phase)
+        touched = [{access.root for access in accesses(one, self.roots)} for one in body]
+        times = Counter(root for found in touched for root in found)
+        result: list[Statement] = []
+        for statement, found in zip(body, touched, strict=True):
+            if isinstance(statement, Loop):
+                shared = {root for root in found if times[root] > 1 or root in outside}
+                driver = phase and is_driver(statement)
+                inner = self.body(statement.body, shared, phase=driver)
+                if not driver:
+                    inner = forward(inner, self.roots, self.numbers)
+                result.append(replace(statement, body=inner))
+            else:
+                result.append(statement)
+        return tuple(result)

@@ -1,0 +1,194 @@
+"""Rebuild scalars and statements with axes, locals and loads replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from codegen.intrinsics import INTRINSICS
+from codegen.ir import (
+    Barrier,
+    Contraction,
+    Let,
+    Loop,
+    Program,
+    Statement,
+    Store,
+    Tree,
+    Until,
+    Yield,
+)
+from codegen.scalar import (
+    Affine,
+    Apply,
+    Axis,
+    Constant,
+    Index,
+    Indirect,
+    Load,
+    Local,
+    Ref,
+    Scalar,
+    Size,
+    affine,
+)
+from codegen.walk import nodes, scalars_of
+
+
+class NotAnIndex(Exception):
+    """The replacement cannot stand where an index is wanted, or the reverse."""
+
+
+def _keep(load: Load) -> Scalar:
+    return load
+
+
+@dataclass(frozen=True, slots=True)
+class Substitution:
+    """What to put in the place of axes, of locals, and (last) of loads; loads inside indices are
+    replaced too unless `indices` is false."""
+
+    axes: Mapping[str, Index] = field(default_factory=dict)
+    locals: Mapping[str, Scalar] = field(default_factory=dict)
+    load: Callable[[Load], Scalar] = _keep
+    indices: bool = True
+
+    def scalar(self, scalar: Scalar) -> Scalar:
+        """The scalar with everything replaced. Raises NotAnIndex."""
+        match scalar:
+            case Apply(function, args, dtype):
+                return Apply(function, tuple(map(self.scalar, args)), dtype)
+            case Load(ref, dtype):
+                return self.load(Load(self.ref(ref), dtype))
+            case Axis(name) if name in self.axes:
+                return index_value(self.axes[name])
+            case Local(name):
+                return self.locals.get(name, scalar)
+        return scalar
+
+    def ref(self, ref: Ref) -> Ref:
+        """The same buffer at the replaced indices. Raises NotAnIndex."""
+        return Ref(ref.buffer, tuple(map(self.index, ref.index)))
+
+    def index(self, index: Index) -> Index:
+        """The index with axes and indirect loads replaced. Raises NotAnIndex."""
+        if isinstance(index, Indirect):
+            if not self.indices:
+                return Indirect(self.ref(index.ref), index.bound)
+            # An index loads integers of either width, which the buffer knows and the Ref does not.
+            found = self.load(Load(self.ref(index.ref), "int64"))
+            if not isinstance(found, Load):
+                raise NotAnIndex
+            return Indirect(found.ref, index.bound)
+        if len(index.terms) == 1 and not index.offset and index.terms[0][1] == 1:
+            symbol = index.terms[0][0]
+            if isinstance(symbol, Axis):
+                return self.axes.get(symbol.name, index)
+            return index
+        offset, terms = index.offset, dict[Axis | Size, int]()
+        for symbol, by in index.terms:
+            put = self.axes.get(symbol.name) if isinstance(symbol, Axis) else None
+            if put is None:
+                put = Affine(0, ((symbol, 1),))
+            if isinstance(put, Indirect):
+                raise NotAnIndex
+            offset += by * put.offset
+            for inner, times in put.terms:
+                terms[inner] = terms.get(inner, 0) + by * times
+        return affine(offset, terms)
+
+    def statement(self, statement: Statement) -> Statement:
+        """The statement with all it holds replaced; what it binds keeps its name."""
+        match statement:
+            case Loop():
+                return replace(statement, body=tuple(map(self.statement, statement.body)))
+            case Let(name, value):
+                return Let(name, self.scalar(value))
+            case Store(ref, value):
+                return Store(self.ref(ref), self.scalar(value))
+            case Yield(values):
+                return Yield(tuple(map(self.scalar, values)))
+            case Until(ref):
+                return Until(self.ref(ref))
+            case Contraction() | Barrier():
+                return statement
+
+
+def index_value(index: Index) -> Scalar:
+    """The index as an int64 scalar. Raises NotAnIndex for a load, whose dtype the Ref hides."""
+    if isinstance(index, Indirect):
+        raise NotAnIndex
+    total: Scalar | None = None
+    for symbol, by in index.terms:
+        term: Scalar = symbol
+        if by != 1:
+            term = Apply("multiply", (Constant(by, "int64"), symbol), "int64")
+        total = term if total is None else Apply("add", (total, term), "int64")
+    if total is None:
+        return Constant(index.offset, "int64")
+    if index.offset:
+        total = Apply("add", (total, Constant(index.offset, "int64")), "int64")
+    return total
+
+
+def size_of(statement: Statement) -> int:
+    """How many scalar nodes the statement and all inside it have, each statement counting one."""
+    if isinstance(statement, Loop):
+        return 1 + sum(map(size_of, statement.body))
+    return 1 + sum(count(scalar) for scalar in scalars_of(statement))
+
+
+def count(scalar: Scalar) -> int:
+    """How many nodes the scalar has."""
+    return sum(1 for _ in nodes(scalar))
+
+
+def cost(scalar: Scalar) -> int:
+    """What computing the scalar once costs, in additions; loads are free."""
+    return sum(INTRINSICS[node.function].cost for node in nodes(scalar) if isinstance(node, Apply))
+
+
+def with_unique_names(program: Program) -> Program:
+    """The same program in which no two loops share an axis and no two bindings a name."""
+    return replace(program, body=_Unique().body(program.body, Substitution()))
+
+
+@dataclass(slots=True)
+class _Unique:
+    taken: dict[str, int] = field(default_factory=dict)
+
+    def fresh(self, name: str) -> str:
+        if name not in self.taken:
+            self.taken[name] = 1
+            return name
+        while (candidate := f"{name}_{self.taken[name] + 1}") in self.taken:
+            self.taken[name] += 1
+        self.taken[name] += 1
+        self.taken[candidate] = 1
+        return candidate
+
+    def body(self, body: Iterable[Statement], names: Substitution) -> tuple[Statement, ...]:
+        locals_ = dict(names.locals)
+        inner = Substitution(names.axes, locals_)
+        return tuple(self.statement(statement, inner, locals_) for statement in body)
+
+    def statement(
+        self, statement: Statement, names: Substitution, bound: dict[str, Scalar]
+    ) -> Statement:
+        if isinstance(statement, Let):
+            value = names.scalar(statement.value)
+            name = self.fresh(statement.name)
+            bound[statement.name] = Local(name, value.dtype)
+            return Let(name, value)
+        if not isinstance(statement, Loop):
+            return names.statement(statement)
+        axis = self.fresh(statement.axis)
+        axes = {**names.axes, statement.axis: Affine(0, ((Axis(axis), 1),))}
+        body = self.body(statement.body, Substitution(axes, names.locals))
+        order = statement.order
+        if isinstance(order, Tree):
+            results = tuple(map(self.fresh, order.names))
+            for old, new, dtype in zip(order.names, results, order.dtypes, strict=True):
+                bound[old] = Local(new, dtype)
+            order = replace(order, names=results)
+        return replace(statement, axis=axis, body=body, order=order)
