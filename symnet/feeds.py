@@ -13,7 +13,7 @@ from symnet.errors import FeedError, NameClashError
 from symnet.expr import Dtype, Expr, topological
 from symnet.ops.core import BOOL, FLOATS, INTEGERS
 from symnet.ops.gather import GATHER, SCATTER_ADD
-from symnet.ops.leaves import INPUT
+from symnet.ops.leaves import INPUT, is_leaf_name
 from symnet.sizes import Dimension, Size, show_shape
 
 Feeds = Mapping[Any, Any]
@@ -34,20 +34,23 @@ def bind(
     feeds: Feeds | None,
     *,
     optional: Sequence[Expr] = (),
+    allow_unreached: bool = True,
     ranges: Mapping[Expr, Dimension] | None = None,
     allow_nan: bool = True,
     allow_empty: bool = True,
 ) -> Bound:
     """The arrays that feeds give for leaves, checked and converted.
 
-    required: what must be fed; optional: what may be. ranges: the number of values that an
-    integer leaf may take, as `index_ranges` finds them. FeedError for unknown names, missing
-    feeds, wrong shapes, named sizes that contradict each other, conversions that would lose more
-    than rounding, and, unless allowed, for NaN and for empty inputs.
+    required: what must be fed; optional: what may be. Feeds for other inputs and parameters that
+    exist are left aside (a derivative need not reach all that its function reaches), unless not
+    `allow_unreached`. ranges: the number of values that an integer leaf may take, as
+    `index_ranges` finds them. FeedError for unknown names, missing feeds, wrong shapes, named
+    sizes that contradict each other, conversions that would lose more than rounding, and, unless
+    allowed, for NaN and for empty inputs.
     """
     arrays: dict[Expr, np.ndarray[Any, Any]] = {}
     notes: list[str] = []
-    for leaf, data in _matched([*required, *optional], feeds or {}):
+    for leaf, data in _matched([*required, *optional], feeds or {}, allow_unreached):
         if leaf in arrays:
             raise FeedError(f"{leaf.name} is fed twice, by name and as an expression")
         arrays[leaf], note = _converted(leaf, data)
@@ -89,7 +92,9 @@ def _names(leaves: Iterable[Expr]) -> str:
     return ", ".join(str(leaf.name) for leaf in leaves) or "nothing"
 
 
-def _matched(leaves: Sequence[Expr], feeds: Feeds) -> Iterator[tuple[Expr, Any]]:
+def _matched(
+    leaves: Sequence[Expr], feeds: Feeds, allow_unreached: bool
+) -> Iterator[tuple[Expr, Any]]:
     by_name: dict[str, Expr] = {}
     for leaf in leaves:
         other = by_name.setdefault(str(leaf.name), leaf)
@@ -100,15 +105,16 @@ def _matched(leaves: Sequence[Expr], feeds: Feeds) -> Iterator[tuple[Expr, Any]]
             )
     for key, data in feeds.items():
         if isinstance(key, Expr):
-            if by_name.get(str(key.name)) is not key:
+            if by_name.get(str(key.name)) is key:
+                yield key, data
+            elif not allow_unreached or key.args or key.name is None or key.name in by_name:
                 raise FeedError(
                     f"{key.op.name} {key.name or ''} made at {key.origin} is no input or parameter "
                     f"of this expression; it has {_names(leaves)}"
                 )
-            yield key, data
         elif key in by_name:
             yield by_name[key], data
-        else:
+        elif not allow_unreached or not is_leaf_name(key):
             close = difflib.get_close_matches(str(key), by_name, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise FeedError(f"there is no input {key!r}, there is {_names(leaves)}{hint}")

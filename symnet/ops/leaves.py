@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -74,6 +75,20 @@ class Unknown(Op):
         return None if tangents[0] is None else tangents[0] * self._derivative(node)
 
 
+# Every input and parameter that is still in use, by serial number.
+_alive: WeakValueDictionary[int, Expr] = WeakValueDictionary()
+
+
+def _remembered(leaf: Expr) -> Expr:
+    _alive[leaf.serial] = leaf
+    return leaf
+
+
+def is_leaf_name(name: object) -> bool:
+    """Whether some input or parameter that is still in use has that name."""
+    return any(leaf.name == name for leaf in list(_alive.values()))
+
+
 INPUT, PARAMETER = Leaf("input"), Leaf("parameter")
 STATE, STEP = Leaf("state"), Leaf("step")
 NAMED, UNKNOWN = Named(), Unknown()
@@ -101,13 +116,14 @@ def input(name: str, shape: object = (), dtype: object = None) -> Expr:
     same object.
     """
     kind = default_dtype.current if dtype is None else dtype_of(dtype)
-    return make(
+    leaf = make(
         INPUT,
         identity=True,
         name=check_name(name, "an input"),
         shape=shape_of(shape),
         dtype=str(kind),
     )
+    return _remembered(leaf)
 
 
 def parameter(name: str, shape: object = None, init: object = None, dtype: object = None) -> Expr:
@@ -133,7 +149,8 @@ def parameter(name: str, shape: object = None, init: object = None, dtype: objec
                 f"{show_shape(wanted)} (at {origin_here()})"
             )
         start = Start(array=np.broadcast_to(array, wanted).astype(kind))
-    return make(PARAMETER, identity=True, name=name, shape=wanted, dtype=str(kind), start=start)
+    leaf = make(PARAMETER, identity=True, name=name, shape=wanted, dtype=str(kind), start=start)
+    return _remembered(leaf)
 
 
 def fixed(shape: Shape, name: str) -> tuple[int, ...]:
