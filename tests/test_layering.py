@@ -21,7 +21,8 @@ ORDER = {
         cpu cuda cache runtime compile __init__
     """,
     "symnet": """
-        lazy errors sizes expr ops rules simplify functions diff formula feeds reference check
+        lazy errors sizes expr ops functions rules rows diff simplify cost formula feeds reference
+        check
         init schedules nn losses metrics optim stop step lower compile data train parse
         __init__ report export sklearn cli __main__
     """,

@@ -1,0 +1,166 @@
+"""The engine that applies rules bottom-up, and says which fired where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from symnet.diff import Nested, flatten, unflatten
+from symnet.expr import Expr, rebuild, topological
+from symnet.rules.exact import SIMPLIFY as SIMPLIFY
+from symnet.rules.match import Match, build, instantiate, match
+from symnet.rules.rule import AnyRule, Rule
+from symnet.rules.stable import STABILISE as STABILISE
+
+# What a graph may grow by: this many firings for each node it has, and a few for small graphs.
+_FIRINGS_A_NODE: Final = 8
+_FIRINGS_AT_LEAST: Final = 1000
+
+
+@dataclass(frozen=True)
+class Firing:
+    """One application of a rule: `left` of the graph as given became `right`.
+
+    terms: what the rule's variables and terms stand for, as expressions of the graph as given.
+    """
+
+    rule: AnyRule
+    left: Expr
+    right: Expr
+    terms: Mapping[str, Expr] = field(default_factory=dict)
+
+    @property
+    def remark(self) -> str:
+        """What a formula says about the two spellings: "same function, no cancellation"."""
+        return self.rule.remark
+
+    def __str__(self) -> str:
+        return f"{self.rule.name} at {self.left.origin}"
+
+
+def simplify(nested: Nested) -> Nested:
+    """The expressions with less to compute: equal in the reals, no worse in floating point.
+
+    Nested as given. NaN and infinities stay what they are.
+    """
+    return simplify_report(nested)[0]
+
+
+def simplify_report(nested: Nested) -> tuple[Nested, tuple[Firing, ...]]:
+    """`simplify`, and which rules fired where."""
+    return rewrite(nested, SIMPLIFY)
+
+
+def stabilize(nested: Nested, smooth: bool = False) -> Nested:
+    """The expressions in spellings that neither cancel nor overflow; equal in the reals.
+
+    Nested as given. With `smooth`, only spellings that may be differentiated again, to any order:
+    take it before the chain rule, and the plain call after it.
+    """
+    return stabilize_report(nested, smooth)[0]
+
+
+def stabilize_report(nested: Nested, smooth: bool = False) -> tuple[Nested, tuple[Firing, ...]]:
+    """`stabilize`, and which rules fired where."""
+    return rewrite(nested, [rule for rule in STABILISE if rule.smooth or not smooth])
+
+
+def rewrite(nested: Nested, rules: Iterable[AnyRule]) -> tuple[Nested, tuple[Firing, ...]]:
+    """The expressions with rules applied until none fires, and the firings that were kept.
+
+    Where several rules fit, the first is taken. Time is linear in the size of the graph; a budget
+    on firings, proportional to it, ends the work even if rules undo each other.
+    """
+    roots = flatten(nested)
+    engine = _Engine(rules, roots)
+    results = [engine.normal_form(root) for root in roots]
+    return unflatten(nested, results), engine.kept(results)
+
+
+class _Engine:
+    """Normal forms of nodes, made bottom-up with an explicit stack.
+
+    normal: what a node became. first: which given node one that was made stands for.
+    """
+
+    def __init__(self, rules: Iterable[AnyRule], roots: Sequence[Expr]) -> None:
+        self.by_root: dict[str, list[AnyRule]] = {}
+        for rule in rules:
+            for name in rule.roots:
+                self.by_root.setdefault(name, []).append(rule)
+        self.normal: dict[Expr, Expr] = {}
+        self.first: dict[Expr, Expr] = {}
+        self.firings: list[Firing] = []
+        self.budget = _FIRINGS_AT_LEAST + _FIRINGS_A_NODE * len(topological(roots))
+
+    def normal_form(self, root: Expr) -> Expr:
+        """What the rules make of a node."""
+        becomes: dict[Expr, Expr] = {}
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            if node in self.normal:
+                stack.pop()
+                continue
+            if node in becomes:
+                # Undone by other rules on the way: what it became is still being worked on.
+                self.normal[node] = self.normal.get(becomes[node], node)
+                continue
+            pending = [arg for arg in node.args if arg not in self.normal]
+            if pending:
+                stack.extend(reversed(pending))
+                continue
+            after = self._step(node)
+            if after is node:
+                self.normal[node] = node
+            else:
+                becomes[node] = after
+                stack.append(after)
+        return self.normal[root]
+
+    def _step(self, node: Expr) -> Expr:
+        """The node over its operands' normal forms, or after one rule; itself if nothing fits."""
+        rebuilt = rebuild(node, tuple(self.normal[arg] for arg in node.args))
+        if rebuilt is not node:
+            self.first.setdefault(rebuilt, self.first.get(node, node))
+            return rebuilt
+        for rule in self.by_root.get(node.op.name, ()):
+            if self.budget <= 0:
+                break
+            after = self._apply(rule, node)
+            if after is not None and after is not node:
+                self.budget -= 1
+                return after
+        return node
+
+    def _apply(self, rule: AnyRule, node: Expr) -> Expr | None:
+        terms: dict[str, Expr] = {}
+        if isinstance(rule, Rule):
+            found = match(rule, node)
+            if found is None:
+                return None
+            after = build(rule, node, found)
+            terms = self._terms(rule, node, found)
+        else:
+            rewritten = rule.rewrite(node)
+            if rewritten is None:
+                return None
+            after = rewritten
+        left = self.first.get(node, node)
+        self.first.setdefault(after, left)
+        self.firings.append(Firing(rule, left, after, MappingProxyType(terms)))
+        return after
+
+    def _terms(self, rule: Rule, node: Expr, found: Match) -> dict[str, Expr]:
+        given = {name: self.first.get(bound, bound) for name, bound in found.bindings.items()}
+        as_given = Match(given, found.axes, found.spec)
+        return given | {
+            name: instantiate(rule, term, as_given, node) for name, term in rule.terms.items()
+        }
+
+    def kept(self, results: Sequence[Expr]) -> tuple[Firing, ...]:
+        """The firings whose right side is still in the result, under its last form."""
+        alive = set(topological(results))
+        return tuple(firing for firing in self.firings if self.normal.get(firing.right) in alive)
