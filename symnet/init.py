@@ -8,16 +8,12 @@ them (the receptive field of a convolution); the fans of a vector are both its l
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import Any
 
 import numpy as np
 
-from symnet.errors import DtypeError, GraphError, ShapeError
-from symnet.expr import Expr
-from symnet.ops.leaves import Initialiser, Start
-from symnet.sizes import show_shape
+from symnet.ops.leaves import Initialiser
 
 Array = np.ndarray[Any, Any]
 
@@ -89,35 +85,3 @@ def lecun_uniform(shape: tuple[int, ...], generator: np.random.Generator) -> Arr
 def lecun_normal(shape: tuple[int, ...], generator: np.random.Generator) -> Array:
     """Normal with variance 1 / inputs: LeCun et al., Efficient BackProp, 1998, eq. 16."""
     return generator.normal(0, math.sqrt(1 / fans(shape)[0]), shape)
-
-
-def generator_for(seed: int, name: str) -> np.random.Generator:
-    """The generator of one name under one seed: no other name or order changes its draws."""
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest, "big"))
-
-
-def starting_value(parameter: Expr, seed: int = 0) -> Array:
-    """A parameter's or state's starting value, a new array of its shape and dtype.
-
-    An initialiser draws from a generator that seed and the parameter's name decide alone. Raises
-    GraphError for an expression that has no starting value, ShapeError or DtypeError for an
-    initialiser that returns something else than finite numbers of the parameter's shape.
-    """
-    start = parameter.attrs.get("start")
-    if not isinstance(start, Start):
-        raise GraphError(f"{parameter.name or parameter.op.name} is not a parameter: no start")
-    shape = tuple(int(size) for size in parameter.shape)
-    if start.initialiser is None:
-        return np.array(start.array, parameter.dtype)
-    label = f"the initialiser of parameter {parameter.name}"
-    drawn = start.initialiser(shape, generator_for(seed, str(parameter.name)))
-    if callable(drawn):
-        raise DtypeError(f"{label} returned a function: call it first, as in sn.init.normal(0.1)")
-    array = np.asarray(drawn)
-    if array.shape != shape:
-        got, wanted = show_shape(array.shape), show_shape(shape)
-        raise ShapeError(f"{label} returned an array of shape {got}, it must be {wanted}")
-    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
-        raise DtypeError(f"{label} must return finite numbers, got dtype {array.dtype}")
-    return array.astype(parameter.dtype)

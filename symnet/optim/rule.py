@@ -30,7 +30,8 @@ Updates = tuple[tuple[Expr, Expr], ...]
 class Optimizer:
     """A rule with its hyper-parameters, made by a factory such as `Adam` or `from_rule(...)`.
 
-    state: what the rule remembers a parameter, starting at zeros. groups: parameters with
+    rate: a number or a scalar Expr of the step. state: what the rule remembers a parameter,
+    starting at zeros. hyperparameters: the rule's other numbers. groups: parameters with
     hyper-parameters of their own; a key is a name pattern ("b_*", "W_hidden"), a parameter or a
     tuple of parameters, and where several match, the later wins. clip_value, then clip_norm, act
     on the gradients before the rule sees them, as PyTorch's clip_grad_value_ and clip_grad_norm_.
@@ -39,27 +40,23 @@ class Optimizer:
     name: str
     rule: Rule
     state: tuple[str, ...]
-    hyperparameters: Mapping[str, Hyper]
+    rate: Hyper
+    hyperparameters: Mapping[str, Hyper] = field(default_factory=dict)
     groups: Groups = field(default_factory=dict)
     clip_norm: float | None = None
     clip_value: float | None = None
 
     @property
-    def rate(self) -> Expr:
-        """The rate outside groups, a float64 scalar Expr of the step."""
-        return as_rate(self.hyperparameters["rate"])
-
-    def with_rate(self, rate: Hyper) -> Optimizer:
-        """The same optimizer with another rate outside groups that state their own."""
-        as_rate(rate)
-        return replace(self, hyperparameters={**self.hyperparameters, "rate": rate})
+    def usual(self) -> dict[str, Hyper]:
+        """The hyper-parameters outside groups, the rate among them."""
+        return {"rate": self.rate, **self.hyperparameters}
 
     def settings(self, parameters: Sequence[Expr]) -> list[dict[str, Hyper]]:
         """The hyper-parameters of each parameter, its groups applied.
 
         Raises TrainingError for a group that matches none of the parameters.
         """
-        found = [dict(self.hyperparameters) for _ in parameters]
+        found = [self.usual for _ in parameters]
         for key, own in self.groups.items():
             matches = [index for index, node in enumerate(parameters) if _matches(key, node)]
             if not matches:
@@ -135,7 +132,7 @@ class Optimizer:
         On scalar float64 inputs w, g, t and the state's names; hyper-parameters are inputs called
         by their Greek letters (η, β_1, β_2, ε, λ, μ), those that are 0 are left out.
         """
-        leaves, setting = letters_of(("w", "g", *self.state, "t"), self.hyperparameters)
+        leaves, setting = letters_of(("w", "g", *self.state, "t"), self.usual)
         memory = [leaves[name] for name in self.state]
         after = self.apply(leaves["w"], leaves["g"], memory, leaves["t"], setting)
         return lines_of(leaves, {name: after[name] for name in (*self.state, "w")})
@@ -199,9 +196,9 @@ def from_rule(
         missing = [key for key, value in known.items() if value is _REQUIRED and key not in given]
         if missing:
             raise TrainingError(f"{label}: {', '.join(missing)} must be given")
-        settings = {key: given.get(key, default) for key, default in known.items()}
+        rest = {key: given.get(key, known[key]) for key in known if key != "rate"}
         return Optimizer(
-            label, rule, remembered, settings, dict(groups or {}), clip_norm, clip_value
+            label, rule, remembered, rate, rest, dict(groups or {}), clip_norm, clip_value
         )
 
     return factory
