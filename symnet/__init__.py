@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from symnet import init as init
+from symnet import losses as losses
+from symnet import metrics as metrics
+from symnet import nn as nn
+from symnet import optim as optim
+from symnet import schedules as schedules
+from symnet import stop as stop
+from symnet.compile import Function as Function
+from symnet.compile import compile as compile
 from symnet.diff import derivative as derivative
 from symnet.diff import grad as grad
 from symnet.diff import hessian as hessian
@@ -19,5 +28,9 @@ from symnet.ops.leaves import input as input
 from symnet.ops.leaves import named as named
 from symnet.ops.leaves import parameter as parameter
 from symnet.ops.leaves import training as training
+from symnet.reference import evaluate as evaluate
+from symnet.simplify import simplify as simplify
+from symnet.simplify import stabilize as stabilize
+from symnet.train import Trainer as Trainer
 
 globals().update(FUNCTIONS)

@@ -12,7 +12,7 @@ from symnet.errors import GraphError
 from symnet.expr import Expr, topological
 from symnet.feeds import bind, index_ranges
 from symnet.lazy import codegen_compile
-from symnet.lower import Lowered, lower
+from symnet.lower import lower
 from symnet.ops.leaves import INPUT, STEP, UNKNOWN, training
 from symnet.reference.starts import starting_value
 from symnet.simplify import stabilize as stabilized
@@ -29,11 +29,11 @@ def refuse_unknown(nodes: Sequence[Expr]) -> None:
             node.op.value(None, node)
 
 
-def starting_values(lowered: Lowered, seed: int) -> dict[Expr, Array]:
-    """Arrays for every parameter and state of a program, as the seed starts them."""
+def starting_values_of(step: Step, seed: int) -> dict[Expr, Array]:
+    """Arrays for every parameter and state of a step, as the seed starts them."""
     return {
         leaf: np.zeros((), leaf.dtype) if leaf.op is STEP else starting_value(leaf, seed)
-        for leaf in lowered.leaves
+        for leaf in step.leaves().values()
         if leaf.op is not INPUT
     }
 
@@ -56,14 +56,19 @@ class Function:
 
     def __init__(self, outputs: Nested, step: Step, options: Any, seed: int = 0) -> None:
         refuse_unknown(step.roots())
-        self._nested, self._step = outputs, step
+        self._nested, self.step = outputs, step
         self._lowered = lower(step)
         self.executable = codegen_compile.compile_program(self._lowered.program, options)
-        self._held = starting_values(self._lowered, seed)
+        self._held = starting_values_of(step, seed)
         # A dict, since `in` on a list compares elementwise.
         self._inputs = dict.fromkeys(leaf for leaf in self._lowered.leaves if leaf.op is INPUT)
         self._ranges = index_ranges(step.roots())
         self.notes: tuple[str, ...] = ()
+
+    @property
+    def leaves(self) -> list[Expr]:
+        """The inputs, parameters and states it reads."""
+        return list(self._lowered.leaves)
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -81,7 +86,7 @@ class Function:
         optional = [*self._held, *([training] if training in self._inputs else [])]
         bound = bind(required, given, optional=optional, ranges=self._ranges)
         self.notes = bound.notes
-        updated = {target for target, _ in self._step.updates}
+        updated = {target for target, _ in self.step.updates}
         for leaf in updated & bound.arrays.keys():
             self._held[leaf][...] = bound.arrays[leaf]
             bound.arrays[leaf] = self._held[leaf]
@@ -94,7 +99,7 @@ class Function:
         """The outputs from checked arrays by leaf; updates write into them."""
         results = {
             key: np.empty(fixed_shape(node, sizes), node.dtype)
-            for key, node in self._step.outputs.items()
+            for key, node in self.step.outputs.items()
         }
         arrays: dict[str, Array] = dict(self._lowered.constants)
         arrays |= {name: values[leaf] for leaf, name in self._lowered.leaves.items()}

@@ -47,8 +47,8 @@ def _row_axis(node: Expr, rows: dict[Expr, int]) -> int | None:
     if name == "reshape":
         return _reshaped(node, axis)
     if name == "permute":
-        axes: tuple[int, ...] = attrs["axes"]
-        return axes.index(axis)
+        order: tuple[int, ...] = attrs["axes"]
+        return order.index(axis)
     if name in ("slice", "place"):
         whole = attrs["start"][axis] == 0 and attrs["step"][axis] == 1
         return axis if whole and node.shape[axis] == node.args[0].shape[axis] else None
@@ -57,7 +57,8 @@ def _row_axis(node: Expr, rows: dict[Expr, int]) -> int | None:
     if "axes" in attrs and axis in attrs["axes"]:
         return None
     if "axes" in attrs and node.ndim != node.args[0].ndim:
-        return axis - sum(gone < axis for gone in attrs["axes"])
+        before = [gone for gone in attrs["axes"] if gone < axis]
+        return axis - len(before)
     return axis
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 
+import numpy as np
+
 from codegen.ir import Any, Buffer, Extent, Loop, SizeRule, Statement, Store
 from codegen.scalar import (
+    FLOATS,
     Affine,
     Apply,
     Axis,
@@ -36,6 +40,8 @@ class Builder:
         self.buffers: dict[str, Buffer] = {}
         self.body: list[Statement] = []
         self.home: dict[Expr, str] = {}
+        self.constants: dict[str, np.ndarray[typing.Any, typing.Any]] = {}
+        self._operands: dict[tuple[float, str], str] = {}
         self._numbers = count()
         self._rules: dict[Size, str] = {}
 
@@ -58,6 +64,18 @@ class Builder:
         self.sizes[name] = SizeRule(name, tuple((by, names) for names, by in size.terms))
         self._rules[size] = name
         return name
+
+    def number(self, value: float, dtype: str) -> Scalar:
+        """A constant number. All but the plainest are operands of the kernels, not part of their
+        text, so that another rate or another schedule compiles nothing."""
+        if dtype not in FLOATS or value in (0.0, 1.0, -1.0, 2.0):
+            return Constant(value, dtype)
+        name = self._operands.get((value, dtype))
+        if name is None:
+            name = self.buffer(self.fresh("number"), (), dtype, "argument")
+            self._operands[value, dtype] = name
+            self.constants[name] = np.asarray(value, dtype)
+        return self.load(name, ())
 
     def index_of(self, size: Dimension) -> Affine:
         """A size as an index."""

@@ -10,6 +10,7 @@ from symnet.expr import Expr
 from symnet.lower.builder import Builder, Place, as_scalar
 from symnet.lower.reading import is_virtual, materialise, read, zero
 from symnet.ops.contraction import split
+from symnet.ops.core import scalar_constant
 from symnet.ops.gather import parts
 from symnet.ops.leaves import UNKNOWN
 from symnet.ops.pointwise import Pointwise
@@ -41,13 +42,21 @@ def _label(node: Expr) -> str:
 
 def _pointwise(builder: Builder, node: Expr) -> None:
     def value(index: Place) -> Scalar:
-        args = tuple(read(builder, arg, index) for arg in node.args)
         dtype = str(node.dtype)
+        args = tuple(read(builder, arg, index) for arg in node.args)
+        if node.op.name == "pow":
+            args = (args[0], _exponent(node.args[1], args[1]))
         if node.op.name == "softplus":
             return softplus(args[0], dtype)
         return Apply(_INTRINSICS.get(node.op.name, node.op.name), args, dtype)
 
     builder.fill(builder.scratch(node), node.shape, value, _label(node))
+
+
+def _exponent(node: Expr, read_: Scalar) -> Scalar:
+    """A constant exponent stays in the text: small whole powers are products."""
+    known = scalar_constant(node)
+    return read_ if known is None else Constant(float(known), str(node.dtype))
 
 
 def softplus(x: Scalar, dtype: str) -> Scalar:
@@ -64,6 +73,7 @@ def _reshape(builder: Builder, node: Expr) -> None:
 def _array(builder: Builder, node: Expr) -> None:
     name = builder.fresh("constant")
     builder.home[node] = builder.buffer(name, node.shape, str(node.dtype), "argument")
+    builder.constants[name] = node.attrs["value"]
 
 
 def fold(

@@ -38,15 +38,6 @@ def declare_leaves(builder: Builder, step: Step) -> None:
         builder.home[leaf] = builder.buffer(name, leaf.shape, str(leaf.dtype), scope)
 
 
-def constants_of(builder: Builder) -> dict[str, np.ndarray[Any, Any]]:
-    """The constant arrays that the program reads, by buffer name."""
-    return {
-        name: node.attrs["value"]
-        for node, name in builder.home.items()
-        if node.op.name == "constant"
-    }
-
-
 def compute(builder: Builder, roots: list[Expr]) -> None:
     """Appends the statements that compute the roots, as far as they are not there yet."""
     for node in topological(roots):
@@ -108,4 +99,4 @@ def lower(step: Step, name: str = "function") -> Lowered:
     program = Program(
         name, tuple(builder.sizes.values()), tuple(builder.buffers.values()), tuple(builder.body)
     )
-    return Lowered(program, leaves, outputs, constants_of(builder))
+    return Lowered(program, leaves, outputs, builder.constants)

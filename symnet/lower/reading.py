@@ -64,7 +64,7 @@ def _only_ones(node: Expr) -> bool:
 
 
 def _constant(builder: Builder, node: Expr, index: tuple[Index, ...]) -> Scalar:
-    return Constant(node.attrs["value"], str(node.dtype))
+    return builder.number(node.attrs["value"], str(node.dtype))
 
 
 def _size(builder: Builder, node: Expr, index: tuple[Index, ...]) -> Scalar:

@@ -18,9 +18,7 @@ from symnet.lower.program import (
     Lowered,
     commit,
     compute,
-    constants_of,
     declare_leaves,
-    store_node,
 )
 from symnet.lower.reading import materialise, read
 from symnet.ops.leaves import INPUT
@@ -65,7 +63,7 @@ def lower_training(training: Training, name: str = "training") -> Lowered:
     program = Program(
         name, tuple(builder.sizes.values()), tuple(builder.buffers.values()), (loop,)
     )
-    return Lowered(program, leaves, {}, constants_of(builder), histories, training.sampled)
+    return Lowered(program, leaves, {}, builder.constants, histories, training.sampled)
 
 
 def _histories(builder: Builder, training: Training) -> dict[str, str]:

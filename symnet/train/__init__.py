@@ -1,0 +1,8 @@
+"""Training: the trainer, its history and what a callback sees."""
+
+from __future__ import annotations
+
+from symnet.train.fit import State as State
+from symnet.train.history import History as History
+from symnet.train.trainer import Trainer as Trainer
+from symnet.train.trainer import Watched as Watched

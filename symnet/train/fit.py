@@ -1,0 +1,166 @@
+"""One fit: chunks of steps, and what happens between them at the ends of epochs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from symnet.expr import Expr
+from symnet.ops.leaves import step as step_leaf
+from symnet.stop import below, gradient_norm, patience
+from symnet.train.history import History, Record
+from symnet.train.loop import Chunk, Loop
+from symnet.train.model import Model
+from symnet.train.progress import Progress
+from symnet.train.stopping import Rule, Watch
+
+Array = np.ndarray[Any, Any]
+Held = dict[Expr, Array]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a callback sees after an epoch. `parameters` are the arrays in training themselves."""
+
+    epoch: int
+    step: int
+    loss: float
+    parameters: Mapping[str, Array]
+    history: History
+    _rate: Array
+
+    def set_rate(self, rate: float) -> None:
+        """The rate of every later step, in place of the optimizer's."""
+        self._rate[...] = rate
+
+
+Callback = Callable[[State], "str | None"]
+
+
+@contextmanager
+def interrupts() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets instead of raising, so that a step is never torn; a second Ctrl-C
+    raises as usual. Outside the main thread nothing changes."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@dataclass
+class Fit:
+    """A training under way. `position` is the iteration of this fit's first epoch to start at."""
+
+    model: Model
+    loop: Loop
+    held: Held
+    steps: int
+    epochs: int
+    position: int
+    rules: Sequence[Rule]
+    callbacks: Sequence[Callback]
+    validate: Callable[[], Mapping[str, float]] | None
+    progress: Progress
+    history: History = field(default_factory=History)
+
+    def run(self) -> int:
+        """Trains until the last epoch or a reason to stop; returns the iterations completed."""
+        names = ("loss", "rate", *(f"metric {name}" for name in self.model.metrics))
+        self.record = Record(self.steps, names, self.position)
+        self.watches = [Watch(rule) for rule in self.rules if isinstance(rule, patience)]
+        trained = {leaf: self.held[leaf] for leaf in self.model.parameters}
+        done, last = self.position, self.steps * self.epochs
+        with interrupts() as interrupted, self.progress:
+            while done < last and not self.history.stopped:
+                chunk = self.loop.run(done, self._most(done, last))
+                done += chunk.complete
+                self._note(chunk)
+                if not self.history.stopped:
+                    self._end_epochs(trained)
+                if interrupted.is_set() and not self.history.stopped:
+                    self.history.stopped = f"interrupted at step {self._step()}"
+        for watch in self.watches:
+            watch.restore(trained)
+        if not self.history.stopped:
+            self.history.stopped = f"all {self.epochs} epochs done"
+        return done
+
+    def _most(self, done: int, last: int) -> int:
+        """Steps until something must be looked at."""
+        return self.steps - done % self.steps if self._looks() else last - done
+
+    def _step(self) -> int:
+        return int(self.held[step_leaf])
+
+    def _note(self, chunk: Chunk) -> None:
+        """Keeps the values of complete steps and says why a test ended the run."""
+        values = {name: array[: chunk.complete] for name, array in chunk.values.items()}
+        self.history.step_loss += values["loss"].tolist()
+        self.history.step_rate += values["rate"].tolist()
+        self.record.extend(values)
+        if chunk.test is None:
+            return
+        loss, rate = chunk.values["loss"][-1], chunk.values["rate"][-1]
+        if chunk.test == 0:
+            self.history.stopped = (
+                f"the loss is {loss} at step {self._step()} with rate {rate:g}; the parameters "
+                "are those before this step"
+            )
+        else:
+            bound = next(rule.value for rule in self.rules if isinstance(rule, gradient_norm))
+            norm = chunk.values["norm"][-1]
+            self.history.stopped = (
+                f"gradient norm {norm:.2g} < {bound:g} at step {self._step()}"
+            )
+
+    def _end_epochs(self, trained: Held) -> None:
+        closed = self.record.close_epochs(self.history)
+        if closed and self.history.loss:
+            self.progress.update(self.history)
+        if closed and self._looks():
+            self._look(trained)
+
+    def _looks(self) -> bool:
+        """Whether anything is to be done after each epoch."""
+        rules = [rule for rule in self.rules if not isinstance(rule, gradient_norm)]
+        return bool(self.callbacks or self.validate or rules)
+
+    def _look(self, trained: Held) -> None:
+        """Validation, stop rules and callbacks after an epoch."""
+        history = self.history
+        if self.validate:
+            for name, value in self.validate().items():
+                history.validation.setdefault(name, []).append(float(value))
+        epoch = history.epochs - 1
+        for watch in self.watches:
+            if watch.look(history, epoch, trained):
+                history.stopped = str(watch.rule)
+            history.best_epoch = watch.epoch
+        for rule in self.rules:
+            if isinstance(rule, below) and history.value(rule.what) < rule.value:
+                value = history.value(rule.what)
+                history.stopped = f"{rule.what} {value:.4g} < {rule.value:g} after epoch {epoch}"
+        parameters = {str(leaf.name): array for leaf, array in trained.items()}
+        rate = self.held[self.model.rate_set]
+        state = State(epoch, self._step(), history.loss[-1], parameters, history, rate)
+        for callback in self.callbacks:
+            if callback(state) == "stop":
+                history.stopped = f"a callback said stop after epoch {epoch}"

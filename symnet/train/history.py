@@ -1,0 +1,82 @@
+"""What a training went through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass
+class History:
+    """The record of a fit.
+
+    loss: one value an epoch, the mean over its steps, each taken before that step's update.
+    step_loss, step_rate: one value a step. metrics: name -> one value an epoch, over the training
+    batches. validation: name -> one value an epoch. rate: the rate of each epoch's last step.
+    stopped: why it ended, in words. best_epoch: the epoch, from 0, that patience found best.
+    notes: what was rounded on the way in.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    step_loss: list[float] = field(default_factory=list)
+    step_rate: list[float] = field(default_factory=list)
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    validation: dict[str, list[float]] = field(default_factory=dict)
+    rate: list[float] = field(default_factory=list)
+    stopped: str = ""
+    best_epoch: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were completed."""
+        return len(self.loss)
+
+    def value(self, what: str) -> float:
+        """The latest value of `loss`, a metric, or `validation.<name>`; KeyError if unknown."""
+        group, _, name = what.rpartition(".")
+        if group == "validation":
+            return self.validation[name][-1]
+        return self.loss[-1] if what == "loss" else self.metrics[what][-1]
+
+    def __str__(self) -> str:
+        if not self.loss:
+            return f"0 epochs; {self.stopped}"
+        ends = f"loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}"
+        return f"{self.epochs} epochs, {len(self.step_loss)} steps, {ends}; {self.stopped}"
+
+
+@dataclass
+class Record:
+    """The values of single steps until their epoch is complete.
+
+    missing: steps of the first epoch that an earlier fit made.
+    """
+
+    steps: int
+    names: tuple[str, ...]
+    missing: int = 0
+    kept: dict[str, list[float]] = field(default_factory=dict)
+
+    def extend(self, values: dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]) -> None:
+        """Appends the values of further steps."""
+        for name in self.names:
+            self.kept.setdefault(name, []).extend(values[name].tolist())
+
+    def close_epochs(self, history: History) -> int:
+        """Moves whole epochs into the history and returns how many there were."""
+        closed = 0
+        while len(self.kept.get("loss", ())) >= self.steps - self.missing:
+            count, self.missing = self.steps - self.missing, 0
+            part = {name: self.kept[name][:count] for name in self.names}
+            for name in self.names:
+                del self.kept[name][:count]
+            history.loss.append(float(np.mean(part["loss"])))
+            history.rate.append(part["rate"][-1])
+            for name in self.names:
+                if name not in ("loss", "rate"):
+                    metric = history.metrics.setdefault(name.removeprefix("metric "), [])
+                    metric.append(float(np.mean(part[name])))
+            closed += 1
+        return closed

@@ -1,0 +1,105 @@
+"""The compiled training loop, bound to data: it runs in chunks of whole steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symnet.expr import Expr
+from symnet.lower import Lowered, Training, lower_training
+from symnet.lazy import codegen_compile
+from symnet.ops.leaves import INPUT, training
+from symnet.step import make_step
+from symnet.train.data import Data
+from symnet.train.model import Model, not_finite
+
+Array = np.ndarray[Any, Any]
+CHUNK_SECONDS = 0.1
+CAPACITY = 1 << 15
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The training program of a model for some sampled sizes, ready to be bound."""
+
+    lowered: Lowered
+    executable: Any
+
+
+def compile_training(
+    model: Model, sampled: Sequence[str], shuffle: bool, bound: Expr | None, options: Any
+) -> Compiled:
+    """Compiles the loop: the step of the model, its histories and its stop tests."""
+    outputs = {"loss": model.loss, "rate": model.rate}
+    outputs |= {f"metric {name}": value for name, value in model.metrics.items()}
+    tests = [not_finite(model.loss)]
+    if bound is not None:
+        outputs["norm"] = model.norm
+        tests.append(model.norm < bound)
+    step = make_step(outputs, model.updates)
+    lowered = lower_training(Training(step, tuple(tests), tuple(sampled), shuffle))
+    return Compiled(lowered, codegen_compile.compile_program(lowered.program, options))
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What some steps gave: their values by history name, how many were complete, and the test
+    that ended them, if one did (0: the loss is not finite, 1: the gradient norm)."""
+
+    values: dict[str, Array]
+    complete: int
+    test: int | None
+
+
+class Loop:
+    """A compiled training bound to its data and to the arrays it trains."""
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        data: Data,
+        held: Mapping[Expr, Array],
+        extra: Mapping[Expr, Array],
+        seed: int,
+        epoch: int,
+    ) -> None:
+        lowered = compiled.lowered
+        kinds = {b.name: b.dtype for b in lowered.program.buffers}
+        self._histories = {
+            key: np.zeros(CAPACITY, kinds[name]) for key, name in lowered.histories.items()
+        }
+        fed = {training: np.ones((), bool), **extra, **data.arrays}
+        arrays: dict[str, Array] = dict(lowered.constants)
+        for leaf, name in lowered.leaves.items():
+            arrays[name] = fed[leaf] if leaf.op is INPUT else held[leaf]
+        for key, name in lowered.histories.items():
+            arrays[name] = self._histories[key]
+        sizes = {"first": 0, "count": 0, "capacity": CAPACITY, "seed": seed, **data.sizes}
+        for name, one in data.sampled.items():
+            sizes.pop(name)
+            sizes |= {f"{name}.rows": one.rows, f"{name}.batch": one.batch}
+            sizes |= {f"{name}.total": one.total, f"{name}.steps": one.steps}
+            sizes |= {f"{name}.epoch": epoch}
+        free = {rule.name for rule in lowered.program.sizes if not rule.terms}
+        known = {name: value for name, value in sizes.items() if name in free}
+        self._binding = compiled.executable.bind(known, arrays)
+        self._seconds = 0.0
+
+    def run(self, first: int, most: int) -> Chunk:
+        """Runs up to `most` steps from iteration `first`, as many as take about a tenth of a
+        second; at least one."""
+        count = min(most, CAPACITY, self._fitting())
+        start = time.perf_counter()
+        outcome = self._binding.run({"first": first, "count": count})
+        elapsed = time.perf_counter() - start
+        self._seconds = elapsed / max(count if outcome.stopped is None else 1, 1)
+        seen = outcome.iterations + (outcome.stopped is not None)
+        values = {name: array[:seen].copy() for name, array in self._histories.items()}
+        return Chunk(values, outcome.iterations, outcome.stopped)
+
+    def _fitting(self) -> int:
+        return max(1, int(CHUNK_SECONDS / self._seconds)) if self._seconds else 1

@@ -1,0 +1,133 @@
+"""What is trained: the loss, its gradients and the updates, all expressions of one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from symnet.diff import grad
+from symnet.errors import GraphError, ShapeError, TrainingError
+from symnet.expr import Expr, make, topological
+from symnet.functions.pointwise import isfinite, logical_not, sqrt, where
+from symnet.functions.reductions import sum as sum_of
+from symnet.ops.core import FLOAT64, cast, describe
+from symnet.ops.leaves import INPUT, PARAMETER, STATE, Start, leaves, step
+from symnet.optim import Optimizer
+from symnet.simplify import simplify, stabilize
+from symnet.step import Step, make_step
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The parts of a training, in the spelling that runs.
+
+    loss: a scalar. metrics: scalars by name. gradients: one a parameter. updates: pairs of a leaf
+    and its next value, the step among them. rate: the rate of a step; overruled by the state
+    `rate_set` where that is a number. norm: the Euclidean norm of all gradients.
+    """
+
+    loss: Expr
+    metrics: Mapping[str, Expr]
+    parameters: tuple[Expr, ...]
+    gradients: tuple[Expr, ...]
+    updates: tuple[tuple[Expr, Expr], ...]
+    rate: Expr
+    norm: Expr
+    rate_set: Expr
+
+    def watched(self) -> Step:
+        """One step to look at: the loss, the gradients and the next values, nothing applied."""
+        outputs = {"loss": self.loss}
+        outputs |= {f"gradient {p.name}": g for p, g in zip(self.parameters, self.gradients, strict=True)}
+        outputs |= {f"update {leaf.name}": value for leaf, value in self.updates}
+        return make_step(outputs, self.updates)
+
+    def measured(self) -> dict[str, Expr]:
+        """The loss and the metrics by name."""
+        return {"loss": self.loss, **self.metrics}
+
+
+def _number_leaf(name: str, value: float) -> Expr:
+    start = Start(array=np.asarray(value, np.float64))
+    return make(STATE, identity=True, name=name, shape=(), dtype="float64", start=start)
+
+
+def parameters_of(loss: Expr, chosen: Sequence[Expr] | None) -> tuple[Expr, ...]:
+    """The parameters to train: those chosen, else all that the loss depends on.
+
+    TrainingError if there are none, or one of them is not part of the loss.
+    """
+    found = leaves([loss], PARAMETER)
+    if chosen is None:
+        if not found:
+            raise TrainingError("the loss depends on no parameter, so there is nothing to train")
+        return tuple(found)
+    for parameter in chosen:
+        if not isinstance(parameter, Expr) or parameter.op is not PARAMETER:
+            raise GraphError(f"{parameter!r} is not a parameter")
+        if parameter not in set(found):
+            raise TrainingError(
+                f"the loss does not depend on the parameter {parameter.name} made at "
+                f"{parameter.origin}; it depends on {', '.join(str(p.name) for p in found)}"
+            )
+    return tuple(chosen)
+
+
+def build(
+    loss: Expr,
+    optimizer: Optimizer,
+    parameters: Sequence[Expr] | None = None,
+    metrics: Mapping[str, Expr] | None = None,
+) -> Model:
+    """The model of a scalar loss; ShapeError or TrainingError where something does not fit."""
+    for name, value in {"the loss": loss, **(metrics or {})}.items():
+        if not isinstance(value, Expr):
+            raise GraphError(f"{name} must be an expression, got {value!r}")
+        if value.shape != ():
+            raise ShapeError(f"{name} must be a scalar, {describe(value)} is not; use sn.mean")
+    if loss.dtype.kind != "f":
+        raise TrainingError(f"the loss must be floating point, it is {loss.dtype}")
+    if not isinstance(optimizer, Optimizer):
+        raise TrainingError(f"an optimizer such as sn.optim.Adam(1e-3) is needed, got {optimizer!r}")
+    chosen = parameters_of(loss, parameters)
+    loss, *measured = stabilize([loss, *(metrics or {}).values()])
+    gradients = tuple(simplify(stabilize(grad(loss, list(chosen)))))
+    rate_set = _number_leaf("rate_set", float("nan"))
+    planned = _rate_of(optimizer)
+    rate = where(rate_set == rate_set, rate_set, planned)
+    updates = optimizer.with_rate(rate).updates(chosen, gradients)
+    squares = [sum_of(cast(g, FLOAT64) ** 2) for g in gradients]
+    total = squares[0]
+    for square in squares[1:]:
+        total = total + square
+    names = dict(zip(metrics or {}, measured, strict=True))
+    every = (*updates, (step, step + 1))
+    return Model(loss, names, chosen, gradients, every, rate, sqrt(total), rate_set)
+
+
+def _rate_of(optimizer: Optimizer) -> Expr:
+    """The optimizer's rate as a float64 scalar: a number becomes state, so that another number
+    is not another program."""
+    rate = optimizer.hyperparameters["rate"]
+    if isinstance(rate, Expr):
+        return cast(rate, FLOAT64)
+    return _number_leaf("rate", float(rate))
+
+
+def not_finite(loss: Expr) -> Expr:
+    """Whether a loss has become infinite or NaN."""
+    return logical_not(isfinite(loss))
+
+
+def bound_input(name: str) -> Expr:
+    """A float64 scalar that the trainer feeds, such as the bound of a stop rule."""
+    return make(INPUT, identity=True, name=name, shape=(), dtype=str(FLOAT64))
+
+
+def depends_on(nodes: Sequence[Expr], leaf: Expr) -> bool:
+    """Whether any node depends on a leaf."""
+    return any(node is leaf for node in topological(nodes))
+
+

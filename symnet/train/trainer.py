@@ -1,0 +1,227 @@
+"""The trainer: a loss, an optimizer, and the arrays they move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from symnet.compile import Function, refuse_unknown, starting_values_of
+from symnet.errors import TrainingError
+from symnet.expr import Expr
+from symnet.feeds import Feeds, bind, index_ranges
+from symnet.lazy import codegen_compile
+from symnet.ops.leaves import INPUT, leaves, training
+from symnet.optim import Optimizer
+from symnet.simplify import stabilize
+from symnet.stop import gradient_norm
+from symnet.step import make_step
+from symnet.train.data import Data, hold_out, prepare
+from symnet.train.fit import Callback, Fit
+from symnet.train.history import History
+from symnet.train.loop import Compiled, Loop, compile_training
+from symnet.train.model import Model, bound_input, build
+from symnet.train.progress import Progress
+from symnet.train.stopping import check_names, rules_of
+
+Array = np.ndarray[Any, Any]
+NORM_BOUND = bound_input("stop.gradient_norm")
+
+
+class Watched(NamedTuple):
+    """One step, looked at: the loss before it, the gradients by parameter name, and the values
+    after it of everything it updates, by name."""
+
+    loss: float
+    gradients: dict[str, Array]
+    updates: dict[str, Array]
+
+
+class Trainer:
+    """Trains the parameters of a scalar loss.
+
+    loss: a scalar Expr. optimizer: of `sn.optim`. parameters: those to train, all by default.
+    metrics: name -> scalar Expr, measured with the loss. target: "cpu". threads: workers that
+    share each loop. seed: decides starting values, shuffling and held-out shares.
+    """
+
+    def __init__(
+        self,
+        loss: Expr,
+        optimizer: Optimizer,
+        *,
+        parameters: Sequence[Expr] | None = None,
+        metrics: Mapping[str, Expr] | None = None,
+        target: str = "cpu",
+        threads: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._options = codegen_compile.Options(target=target, threads=threads)
+        self.model: Model = build(loss, optimizer, parameters, metrics)
+        refuse_unknown([self.model.loss, *self.model.metrics.values()])
+        self.optimizer = optimizer
+        self._step = make_step(
+            {**self.model.measured(), "rate": self.model.rate}, self.model.updates
+        )
+        self._programs: dict[tuple[Any, ...], Compiled] = {}
+        self._functions: dict[tuple[Expr, ...], Function] = {}
+        self.compiles = 0
+        self.reset(seed)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Starts anew: parameters as the seed draws them, everything else as at the beginning."""
+        self.seed = self.seed if seed is None else int(seed)
+        self._held = starting_values_of(self._step, self.seed)
+        self._epoch, self._position, self._steps = 0, 0, 0
+
+    @property
+    def inputs(self) -> list[Expr]:
+        """The inputs that data must give."""
+        nodes = [*self.model.measured().values()]
+        return [leaf for leaf in leaves(nodes, INPUT) if leaf is not training]
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """The parameters' arrays by name: the ones in training, not copies."""
+        return {str(leaf.name): self._held[leaf] for leaf in self.model.parameters}
+
+    def fit(
+        self,
+        data: Feeds,
+        *,
+        epochs: int,
+        batch_size: object = 32,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        validation: float | Feeds | None = None,
+        stop: object = (),
+        callbacks: Sequence[Callback] = (),
+        progress: bool | None = None,
+    ) -> History:
+        """Trains for some epochs, or until a stop rule; a second fit continues.
+
+        data: arrays by input name. batch_size: rows of a step, None for all, or a mapping from
+        size names. validation: a share of the rows to hold out, or feeds. stop: rules of
+        `sn.stop`. callbacks: called with a `State` after each epoch; "stop" ends the run.
+        progress: a bar on the terminal; None shows it on a terminal only. Ctrl-C ends the run
+        after the current step. FeedError and TrainingError say what does not fit.
+        """
+        if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
+            raise TrainingError(f"epochs must be a whole number from 0, got {epochs!r}")
+        rules = rules_of(stop)
+        check_names(rules, list(self.model.metrics), validation is not None)
+        feeds, held_out = self._split(data, validation)
+        measured = list(self.model.measured().values())
+        ready = prepare(measured, self.inputs, feeds, batch_size, drop_last)
+        bounds = [rule.value for rule in rules if isinstance(rule, gradient_norm)]
+        loop = self._loop(ready, shuffle, bounds[0] if bounds else None)
+        validate = None if held_out is None else lambda: self.evaluate(held_out)
+        fit = Fit(
+            model=self.model,
+            loop=loop,
+            held=self._held,
+            steps=ready.steps,
+            epochs=int(epochs),
+            position=self._position if self._steps == ready.steps else 0,
+            rules=rules,
+            callbacks=tuple(callbacks),
+            validate=validate,
+            progress=Progress(int(epochs), progress),
+            history=History(notes=ready.notes),
+        )
+        done = fit.run()
+        self._epoch += done // ready.steps
+        self._position, self._steps = done % ready.steps, ready.steps
+        return fit.history
+
+    def _split(
+        self, data: Feeds, validation: float | Feeds | None
+    ) -> tuple[Feeds, Feeds | None]:
+        if validation is None or isinstance(validation, Mapping):
+            return data, validation
+        if isinstance(validation, bool) or not isinstance(validation, (int, float)):
+            raise TrainingError(f"validation is a share of the rows or feeds, got {validation!r}")
+        return hold_out(self.inputs, data, float(validation), self.seed)
+
+    def _loop(self, data: Data, shuffle: bool, norm_bound: float | None) -> Loop:
+        key = (tuple(data.sampled), bool(shuffle), norm_bound is not None)
+        if key not in self._programs:
+            bound = None if norm_bound is None else NORM_BOUND
+            made = compile_training(self.model, tuple(data.sampled), shuffle, bound, self._options)
+            self._programs[key] = made
+            self.compiles += made.executable.compiled
+        extra = {NORM_BOUND: np.asarray(norm_bound or 0.0, np.float64)}
+        return Loop(self._programs[key], data, self._held, extra, self.seed, self._epoch)
+
+    def _function(self, outputs: Mapping[str, Expr], apply: bool = False) -> Function:
+        key = (*outputs.values(), self.model.loss) if apply else tuple(outputs.values())
+        if key not in self._functions:
+            step = make_step(outputs, self.model.updates if apply else ())
+            self._functions[key] = Function(dict(outputs), step, self._options, self.seed)
+            self.compiles += self._functions[key].compiles
+        return self._functions[key]
+
+    def _call(self, function: Function, feeds: Feeds, allow_nan: bool = True) -> Any:
+        required = [leaf for leaf in function.leaves if leaf.op is INPUT and leaf is not training]
+        ranges = index_ranges(function.step.roots())
+        bound = bind(required, feeds, ranges=ranges, allow_nan=allow_nan)
+        values = {**self._missing(function), **self._held, **bound.arrays}
+        return function.run(values, bound.sizes)
+
+    def _missing(self, function: Function) -> dict[Expr, Array]:
+        """Values for leaves that the loss does not have: another model's parameter is an error."""
+        foreign = [
+            leaf
+            for leaf in function.leaves
+            if leaf.op is not INPUT and leaf not in self._held
+        ]
+        if foreign:
+            raise TrainingError(
+                f"{foreign[0].name} (made at {foreign[0].origin}) is a parameter of another "
+                f"model; this trainer has {', '.join(self.parameters)}"
+            )
+        return {training: np.zeros((), bool)}
+
+    def evaluate(self, feeds: Feeds) -> dict[str, float]:
+        """The loss and the metrics on all rows of the feeds at once."""
+        result = self._call(self._function(self.model.measured()), feeds)
+        return {name: float(value) for name, value in result.items()}
+
+    def predict(self, expr: Expr, feeds: Feeds) -> Array:
+        """The value of an expression with the parameters as they are; only the inputs that it
+        depends on are needed."""
+        (stable,) = stabilize([expr])
+        return np.asarray(self._call(self._function({"prediction": stable}), feeds)["prediction"])
+
+    def step(self, feeds: Feeds) -> Watched:
+        """Makes one step on these feeds and shows what it did."""
+        watched = self.model.watched()
+        result = self._call(self._function(watched.outputs, apply=True), feeds, allow_nan=False)
+        gradients = {str(p.name): result[f"gradient {p.name}"] for p in self.model.parameters}
+        names = [str(leaf.name) for leaf, _ in self.model.updates]
+        return Watched(
+            float(result["loss"]), gradients, {name: result[f"update {name}"] for name in names}
+        )
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of everything that training changes, by name: parameters, optimizer state, the
+        step k, and the epoch and the position in it."""
+        state = {str(leaf.name): array.copy() for leaf, array in self._held.items()}
+        place = np.array([self._epoch, self._position, self._steps], np.int64)
+        return {**state, "trainer.place": place}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `state_dict` gave; TrainingError if names or shapes differ."""
+        wanted = {str(leaf.name): array for leaf, array in self._held.items()}
+        given = {name: np.asarray(value) for name, value in state.items()}
+        place = given.pop("trainer.place", np.zeros(3, np.int64))
+        wrong = sorted(wanted.keys() ^ given.keys()) + [
+            name for name in wanted if name in given and given[name].shape != wanted[name].shape
+        ]
+        if wrong:
+            raise TrainingError(f"the state does not fit this trainer: {', '.join(wrong)}")
+        for name, array in wanted.items():
+            array[...] = given[name]
+        self._epoch, self._position, self._steps = (int(value) for value in place)
+
