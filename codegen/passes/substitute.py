@@ -12,7 +12,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from codegen.ir import Any, Buffer, Contraction, Let, Loop, Statement, Store, Until, is_driver
+from codegen.ir import (
+    Any,
+    Buffer,
+    Contraction,
+    Extent,
+    Let,
+    Loop,
+    Statement,
+    Store,
+    Until,
+    is_driver,
+)
 from codegen.passes.access import Roots, accesses
 from codegen.passes.rewrite import NotAnIndex, Substitution, cost, count, size_of
 from codegen.scalar import (
@@ -32,17 +43,20 @@ from codegen.walk import nodes, scalars_of
 
 BUDGET = 150
 """How many scalar nodes a kernel may grow to: compilers take long over longer ones."""
+SMALL = 8
+"""A value of more nodes is spelled out once only where its nest can merge with its consumer's."""
 CHEAP_COST = 4
 CHEAP_LOADS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Producer:
-    """The value of `ref`, whose indices `places` are the nest's axes."""
+    """The value of `ref`, whose indices `places` are the nest's axes, `domain` from outside in."""
 
     ref: Ref
     places: Mapping[int, str]
     value: Scalar
+    domain: tuple[tuple[str, Extent], ...]
 
     def at_load(self, load: Load) -> Scalar:
         """The value the load would read. Raises NotAnIndex if it cannot be spelled there."""
@@ -57,10 +71,10 @@ class Producer:
 
 def producer(statement: Statement) -> Producer | None:
     """The statement as a producer, if it is one."""
-    axes: list[str] = []
+    axes: dict[str, Extent] = {}
     body: tuple[Statement, ...] = (statement,)
     while len(body) == 1 and isinstance(loop := body[0], Loop) and isinstance(loop.order, Any):
-        axes.append(loop.axis)
+        axes[loop.axis] = loop.extent
         body = loop.body
     *lets, last = body or (statement,)
     if not isinstance(last, Store):
@@ -81,7 +95,7 @@ def producer(statement: Statement) -> Producer | None:
         return None
     if any(isinstance(node, Local) for node in nodes(value)):
         return None
-    return Producer(last.ref, places, value)
+    return Producer(last.ref, places, value, tuple(axes.items()))
 
 
 def _is_free(ref: Ref, places: Mapping[int, str]) -> bool:
@@ -180,6 +194,8 @@ class _State:
             found = list(_uses(statement, made.ref.buffer, (), guarded=False))
             if size_of(statement) + len(found) * size > BUDGET:
                 return False
+            if len(found) > 1 and size > SMALL and _merges(made, statement, found[0][0]):
+                return False
             wanted.update(ref for ref, _ in found)
             repeated = repeated or any(again for _, again in found)
         once = len(consumers) == len(wanted) == 1 and not repeated
@@ -204,6 +220,19 @@ def _needs_memory(statement: Statement, buffer: str) -> bool:
         case Loop():
             return is_driver(statement) or any(_needs_memory(s, buffer) for s in statement.body)
     return False
+
+
+def _merges(made: Producer, statement: Statement, wanted: Ref) -> bool:
+    """True if the consumer's outer loops are the producer's, so that a local can pass the value."""
+    axes: dict[str, str] = {}
+    for axis, extent in made.domain:
+        if not isinstance(statement, Loop) or not isinstance(statement.order, Any):
+            return False
+        if statement.extent != extent or not statement.body:
+            return False
+        axes[axis] = statement.axis
+        statement = statement.body[-1]
+    return all(wanted.index[place] == at(axes[axis]) for place, axis in made.places.items())
 
 
 def _is_cheap(value: Scalar) -> bool:
