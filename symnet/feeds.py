@@ -13,7 +13,7 @@ from symnet.errors import FeedError, NameClashError
 from symnet.expr import Dtype, Expr, topological
 from symnet.ops.core import BOOL, FLOATS, INTEGERS
 from symnet.ops.gather import GATHER, SCATTER_ADD
-from symnet.ops.leaves import INPUT, is_leaf_name
+from symnet.ops.leaves import INPUT, leaves_called
 from symnet.sizes import Dimension, Size, show_shape
 
 Feeds = Mapping[Any, Any]
@@ -50,7 +50,8 @@ def bind(
     """
     arrays: dict[Expr, np.ndarray[Any, Any]] = {}
     notes: list[str] = []
-    for leaf, data in _matched([*required, *optional], feeds or {}, allow_unreached):
+    spare: list[tuple[Expr, Any]] = []
+    for leaf, data in _matched([*required, *optional], feeds or {}, allow_unreached, spare):
         if leaf in arrays:
             raise FeedError(f"{leaf.name} is fed twice, by name and as an expression")
         arrays[leaf], note = _converted(leaf, data)
@@ -59,7 +60,7 @@ def bind(
     if missing:
         wanted = ", ".join(f"{leaf.name} ({show_shape(leaf.shape)})" for leaf in missing)
         raise FeedError(f"no data for {wanted}; given: {_names(arrays)}")
-    sizes = _sizes(arrays)
+    sizes = _sizes(arrays, spare)
     for leaf, array in arrays.items():
         _check_values(leaf, array, allow_nan, allow_empty)
         if ranges and leaf in ranges:
@@ -93,8 +94,9 @@ def _names(leaves: Iterable[Expr]) -> str:
 
 
 def _matched(
-    leaves: Sequence[Expr], feeds: Feeds, allow_unreached: bool
+    leaves: Sequence[Expr], feeds: Feeds, allow_unreached: bool, spare: list[tuple[Expr, Any]]
 ) -> Iterator[tuple[Expr, Any]]:
+    """Each leaf with its data; what nothing reaches is added to `spare`."""
     by_name: dict[str, Expr] = {}
     for leaf in leaves:
         other = by_name.setdefault(str(leaf.name), leaf)
@@ -104,17 +106,20 @@ def _matched(
                 f"{other.origin}, one at {leaf.origin}"
             )
     for key, data in feeds.items():
-        if isinstance(key, Expr):
-            if by_name.get(str(key.name)) is key:
-                yield key, data
-            elif not allow_unreached or key.args or key.name is None or key.name in by_name:
-                raise FeedError(
-                    f"{key.op.name} {key.name or ''} made at {key.origin} is no input or parameter "
-                    f"of this expression; it has {_names(leaves)}"
-                )
-        elif key in by_name:
-            yield by_name[key], data
-        elif not allow_unreached or not is_leaf_name(key):
+        name = str(key.name) if isinstance(key, Expr) else key
+        found = by_name.get(name)
+        if found is not None and (found is key or not isinstance(key, Expr)):
+            yield found, data
+            continue
+        others = [key] if isinstance(key, Expr) else leaves_called(name)
+        if allow_unreached and found is None and others and not others[0].args:
+            spare.extend((other, data) for other in others)
+        elif isinstance(key, Expr):
+            raise FeedError(
+                f"{key.op.name} {key.name or ''} made at {key.origin} is no input or parameter "
+                f"of this expression; it has {_names(leaves)}"
+            )
+        else:
             close = difflib.get_close_matches(str(key), by_name, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise FeedError(f"there is no input {key!r}, there is {_names(leaves)}{hint}")
@@ -173,7 +178,9 @@ def _lost(array: np.ndarray[Any, Any], made: np.ndarray[Any, Any], wanted: Dtype
     return "" if all(exact) else "some integers are not exact as floats"
 
 
-def _sizes(arrays: Mapping[Expr, np.ndarray[Any, Any]]) -> dict[str, int]:
+def _sizes(
+    arrays: Mapping[Expr, np.ndarray[Any, Any]], spare: Iterable[tuple[Expr, Any]]
+) -> dict[str, int]:
     known: dict[str, int] = {}
     said: dict[str, Expr] = {}
     axes = [
@@ -188,12 +195,21 @@ def _sizes(arrays: Mapping[Expr, np.ndarray[Any, Any]]) -> dict[str, int]:
                 f"the size {size} is {known[size]} in {said[size].name} and {got} in {leaf.name}"
             )
         said.setdefault(str(size), leaf)
+    _add_spare_sizes(known, spare)
     for size, got, leaf in axes:
         if not size.names() <= known.keys():
             raise FeedError(f"{leaf.name} has an axis {size}, but no input says what that is")
         if size.value(known) != got:
             raise FeedError(f"{leaf.name} has an axis {size} = {size.value(known)}, got {got}")
     return known
+
+
+def _add_spare_sizes(sizes: dict[str, int], spare: Iterable[tuple[Expr, Any]]) -> None:
+    """Named sizes that only data which nothing reaches tells, as for the Jacobian of a sum."""
+    for leaf, data in spare:
+        for size, got in zip(leaf.shape, np.shape(data), strict=False):
+            if isinstance(size, Size) and np.ndim(data) == leaf.ndim:
+                sizes.setdefault(str(size), got)
 
 
 def _check_values(

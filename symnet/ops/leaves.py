@@ -84,9 +84,9 @@ def _remembered(leaf: Expr) -> Expr:
     return leaf
 
 
-def is_leaf_name(name: object) -> bool:
-    """Whether some input or parameter that is still in use has that name."""
-    return any(leaf.name == name for leaf in list(_alive.values()))
+def leaves_called(name: object) -> list[Expr]:
+    """The inputs and parameters of that name that are still in use."""
+    return [leaf for leaf in list(_alive.values()) if leaf.name == name]
 
 
 INPUT, PARAMETER = Leaf("input"), Leaf("parameter")

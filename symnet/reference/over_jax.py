@@ -32,6 +32,10 @@ class JaxNamespace(Namespace):
         """x in another dtype."""
         return x.astype(dtype)
 
+    def concat(self, arrays: tuple[Array, ...], axis: int) -> Array:
+        """The arrays one after another."""
+        return jax_numpy.concat(arrays, axis=axis)
+
     def erf(self, x: Array) -> Array:
         """The error function."""
         return jax.lax.erf(x)
