@@ -26,6 +26,7 @@ from codegen.ir import (
     Until,
     Yield,
     is_driver,
+    is_single,
 )
 from codegen.monoids import MONOIDS
 from codegen.scalar import (
@@ -74,13 +75,16 @@ def check(program: Program) -> None:
     for whole in PROGRAM_CHECKS:
         for fault in whole(program):
             raise ProgramError(f"{program.name}: {fault}")
-    sizes = {rule.name for rule in program.sizes}
-    _check_body(program.body, Scope(index_buffers(program), sizes))
+    known = {rule.name for rule in program.sizes}
+    _check_body(program.body, Scope(index_buffers(program), known))
 
 
 def _check_body(body: tuple[Statement, ...], scope: Scope) -> None:
     for statement in body:
         scope.kernel += scope.phase
+        if scope.phase and not is_single(statement):
+            # Locals live inside a kernel: nothing is passed across one, or across a barrier.
+            scope.locals = {}
         for forbid in STATEMENT_CHECKS:
             for fault in forbid(statement, scope):
                 raise ProgramError(f"{fault}, in\n{show_statement(statement)}")
@@ -94,11 +98,8 @@ def _check_loop(loop: Loop, scope: Scope) -> None:
     around = (scope.loop, scope.phase, scope.tiled, scope.locals)
     added = {rule.name for rule in loop.order.ragged} if isinstance(loop.order, Sequence) else set()
     added -= scope.sizes
-    inside = scope.phase and is_driver(loop)
-    # What is bound between kernels is seen by single tiles, never by a loop that workers share.
-    hidden = scope.phase and (inside or isinstance(loop.order, Any))
-    scope.locals = {} if hidden else dict(scope.locals)
-    scope.loop, scope.phase = loop, inside
+    scope.locals = dict(scope.locals)
+    scope.loop, scope.phase = loop, scope.phase and is_driver(loop)
     scope.tiled = scope.tiled or (isinstance(loop.order, Any) and loop.order.tile is not None)
     scope.axes.add(loop.axis)
     scope.sizes |= added
@@ -284,12 +285,11 @@ def barrier_inside_a_tile(statement: Statement, scope: Scope) -> Iterator[str]:
 
 
 def nested_tile(statement: Statement, scope: Scope) -> Iterator[str]:
-    if isinstance(statement, Loop) and isinstance(statement.order, Any):
-        tile = statement.order.tile
-        if tile is not None and (scope.tiled or not scope.phase):
+    if isinstance(statement, Loop) and isinstance(statement.order, Any) and statement.order.tile:
+        if scope.tiled or not scope.phase:
             yield "a loop inside a tile is tiled"
-        if tile is not None and tile < 1:
-            yield f"a tile of {tile} iterations"
+    elif isinstance(statement, Loop) and statement.order == Any(0):
+        yield "a tile without iterations"
 
 
 def ragged_inside_a_tile(statement: Statement, scope: Scope) -> Iterator[str]:
@@ -310,15 +310,15 @@ def contraction_letters(statement: Statement, scope: Scope) -> Iterator[str]:
         return
     extents = dict(statement.extents)
     factors = [statement.out, *(factor for pair in statement.terms for factor in pair)]
+    dtype = scope.buffers[statement.out.buffer].dtype
     for factor in factors:
         buffer = scope.buffers[factor.buffer]
         if len(buffer.shape) != len(factor.letters):
             yield f"{factor.buffer} has {len(buffer.shape)} dimensions, not {factor.letters}"
-        if buffer.dtype != scope.buffers[statement.out.buffer].dtype:
+        if buffer.dtype != dtype:
             yield f"{factor.buffer} is {buffer.dtype}"
-        for letter in factor.letters:
-            if letter not in extents:
-                yield f"the letter {letter} has no extent"
+        if unknown := set(factor.letters) - extents.keys():
+            yield f"{sorted(unknown)} have no extent"
     if len(set(statement.out.letters)) != len(statement.out.letters):
         yield "a letter of the result repeats"
     if not statement.terms:

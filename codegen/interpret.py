@@ -332,7 +332,8 @@ class _Machine:
         for flat in numbers[region].reshape(-1).tolist():
             self.shadow.touch(memory, flat, frame.entry, writes=writes, buffer=buffer.name)
         whole: np.ndarray[Value, Value] = memory.data[: numbers.size].reshape(shape)
-        return whole[(*region, ...)]
+        # Indexing by no slices at all would give a number in place of a view.
+        return whole[region] if region else whole
 
     # Elements and scalars.
 

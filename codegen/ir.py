@@ -177,6 +177,14 @@ def is_driver(statement: Statement) -> bool:
     )
 
 
+def is_single(statement: Statement) -> bool:
+    """True for what is one tile when it stands between kernels: a Let, a Store, a Tree, or a
+    sequence that is no driver. Neighbours of this kind are one kernel and may share locals."""
+    if isinstance(statement, Loop):
+        return not isinstance(statement.order, Any) and not is_driver(statement)
+    return isinstance(statement, Let | Store)
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """Sizes in the order they are computed, buffers, statements; `slots` group step buffers that

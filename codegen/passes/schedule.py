@@ -9,7 +9,7 @@ touched by another tile, one of them writing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from codegen.ir import (
@@ -22,6 +22,7 @@ from codegen.ir import (
     Statement,
     Until,
     is_driver,
+    is_single,
 )
 from codegen.passes.access import Access, Roots, accesses, positions, roots_of
 from codegen.passes.rewrite import cost
@@ -132,14 +133,16 @@ class _Barriers:
         """The statements of the driver with barriers between them."""
         result: list[Statement] = []
         pending = _Pending()
-        for statement in body:
-            if isinstance(statement, Loop) and is_driver(statement):
-                statement = self.sequence(statement)
-            touches = self.touches(statement)
+        for group in _connected(body, self.roots):
+            made = [
+                self.sequence(one) if isinstance(one, Loop) and is_driver(one) else one
+                for one in group
+            ]
+            touches = [touch for one in made for touch in self.touches(one)]
             if any(pending.clashes(*touch) for touch in touches):
                 result.append(Barrier())
                 pending = _Pending()
-            result.append(statement)
+            result += made
             for touch in touches:
                 pending.add(*touch)
         return tuple(result)
@@ -185,6 +188,25 @@ class _Barriers:
     def _reach(self, access: Access, axis: str, tiling: tuple[Extent, ...]) -> Reach:
         buffer = access.ref.buffer if access.ref is not None else ""
         return Reach(buffer, positions(access.ref, axis), tiling)
+
+
+def _locals(statement: Statement, roots: Roots) -> set[str]:
+    return {access.root for access in accesses(statement, roots) if access.root.startswith("%")}
+
+
+def _connected(body: tuple[Statement, ...], roots: Roots) -> Iterator[tuple[Statement, ...]]:
+    """Runs of statements that no barrier may part, because a local connects them."""
+    names = [_locals(one, roots) if is_single(one) else set() for one in body]
+    last = {name: place for place, found in enumerate(names) for name in found}
+    start = 0
+    while start < len(body):
+        end = start
+        place = start
+        while place <= end:
+            end = max([end, *(last[name] for name in names[place])])
+            place += 1
+        yield body[start : end + 1]
+        start = end + 1
 
 
 def _across(reach: Reach, ragged: set[str]) -> Reach:

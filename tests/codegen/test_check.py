@@ -74,6 +74,7 @@ PLANTED: list[tuple[Callable, Program]] = [
     (checks.local_not_bound, program(put("s", value=local("v")))),
     (checks.local_not_bound, program(Let("v", ONE), over(put("y", "i", value=local("v"))))),
     (checks.local_not_bound, program(Let("v", ONE), put("s", value=local("v", "float32")))),
+    (checks.local_not_bound, program(Let("v", ONE), Barrier(), put("s", value=local("v")))),
     (checks.name_bound_twice, program(Let("v", ONE), Let("v", ONE))),
     (checks.dtype_mismatch_of_access, program(put("s", value=number(1, "int64")))),
     (checks.dtype_mismatch_of_access, program(over(put("f", "i", value=Load(ref("x", "i"),

@@ -366,3 +366,15 @@ def test_faults_in_a_pass_would_be_noticed():
     wrong = replace(program, body=mapped(program.body, move))
     assert not same(run(sample, wrong)[1], run(sample)[1])
     assert index_buffers(program).keys() == {"x", "y", "out"}
+
+
+def test_no_barrier_parts_a_fold_from_the_store_of_its_result():
+    body = (
+        nest({"i": 3}, put("y", "i", value=load("z"))),
+        fold("sum", "s", "i", 3, load("x", "i")),
+        put("z", value=local("s")),
+    )
+    buffers = (argument("x", 3), state("y", 3), state("z"))
+    program = schedule(Program("fold", (), buffers, body))
+    assert [type(one).__name__ for one in program.body] == ["Loop", "Barrier", "Loop", "Store"]
+    check(program)
