@@ -1,0 +1,274 @@
+"""Products, sums, powers and quotients of formulas, without factors and terms that say nothing.
+
+What a user wrote stays recognisable: numbers come to the front, a + (−b) becomes a − b, a common
+fraction is taken out of a sum, and nothing is distributed or cancelled beyond that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+
+from symnet.formula.tree import (
+    ONE,
+    ONES,
+    ZERO,
+    Formula,
+    Hadamard,
+    MatrixProduct,
+    Number,
+    Power,
+    Quotient,
+    Scaled,
+    Sum,
+    Symbol,
+    Transpose,
+)
+
+_DIGITS = 17  # a float64 has no more
+
+
+def literal(value: float | int | bool, dtype: object = "float64") -> Formula:
+    """A constant by the shortest decimal that its dtype reads back as the same number."""
+    if isinstance(value, (bool, int)):
+        return Number(Fraction(int(value)))
+    if math.isnan(value):
+        return Symbol("nan")
+    if math.isinf(value):
+        return Symbol("∞") if value > 0 else negate(Symbol("∞"))
+    narrow = np.float32(value) if str(dtype) == "float32" else np.float64(value)
+    return Number(Fraction(str(narrow)))
+
+
+def decimal_text(value: Fraction) -> str:
+    """The exact decimal expansion of a number that has one: 0.1, 3, 1e-12."""
+    if value.denominator == 1 and abs(value) < 10**_DIGITS:
+        return str(value.numerator)
+    exact = Decimal(value.numerator) / Decimal(value.denominator)
+    plain = f"{exact.normalize():f}"
+    if len(plain) <= _DIGITS + 4:
+        return plain
+    mantissa, _, exponent = f"{exact.normalize():e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def _is_short(value: Fraction) -> bool:
+    """Whether the number has a decimal expansion of no more digits than a float64."""
+    rest = value.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    if rest != 1:
+        return False
+    digits = (Decimal(value.numerator) / Decimal(value.denominator)).normalize().as_tuple().digits
+    return len(digits) <= _DIGITS
+
+
+def _reduced(top: Fraction, bottom: Fraction) -> tuple[Fraction, Fraction]:
+    """The same ratio: whole numbers without a common divisor, decimals divided out."""
+    ratio = top / bottom
+    whole = top.denominator == bottom.denominator == 1
+    if ratio.denominator == 1 or (not whole and _is_short(ratio)):
+        return ratio, Fraction(1)
+    if whole:
+        return Fraction(ratio.numerator), Fraction(ratio.denominator)
+    return top, bottom
+
+
+def scaled(formula: Formula, scalar: bool) -> Scaled:
+    """A formula as a product, so that its coefficient can be taken."""
+    if isinstance(formula, Scaled):
+        return formula
+    if isinstance(formula, Number):
+        return Scaled(top=formula.value)
+    return Scaled(over=(formula,)) if scalar else Scaled(body=formula)
+
+
+def plain(product: Scaled) -> Formula:
+    """The product without coefficients of one: a number, its only factor, or itself."""
+    if product.top == 0:
+        return ZERO
+    top, bottom = _reduced(product.top, product.bottom)
+    product = replace(product, top=top, bottom=bottom)
+    if bottom != 1 or product.under:
+        return product
+    if not product.over and product.body is None:
+        return Number(top)
+    if top == 1 and not product.over and product.body is not None:
+        return product.body
+    if top == 1 and len(product.over) == 1 and product.body is None:
+        return product.over[0]
+    return product
+
+
+def is_negative(formula: Formula) -> bool:
+    """Whether the formula is written with a leading minus."""
+    if isinstance(formula, Number):
+        return formula.value < 0
+    return isinstance(formula, Scaled) and formula.top < 0
+
+
+def negate(formula: Formula, scalar: bool = True) -> Formula:
+    """−formula; a minus of a minus is gone."""
+    product = scaled(formula, scalar)
+    return plain(replace(product, top=-product.top))
+
+
+def _split_power(factor: Formula) -> tuple[Formula, Fraction] | None:
+    """base and whole exponent of a scalar factor; None where powers are not to be collected."""
+    if isinstance(factor, Power) and not factor.elementwise:
+        exponent = factor.exponent
+        if isinstance(exponent, Number) and exponent.value.denominator == 1:
+            return factor.base, exponent.value
+        return None
+    return factor, Fraction(1)
+
+
+def _collected(factors: Iterable[Formula]) -> tuple[Formula, ...]:
+    """Neighbouring equal factors as one power: a a is a²."""
+    kept: list[Formula] = []
+    for factor in factors:
+        pair, last = _split_power(factor), _split_power(kept[-1]) if kept else None
+        if pair and last and pair[0] == last[0] and pair[1] > 0 and last[1] > 0:
+            kept[-1] = Power(pair[0], Number(pair[1] + last[1]))
+        else:
+            kept.append(factor)
+    return tuple(kept)
+
+
+def _without_common_sizes(
+    over: Sequence[Formula], under: Sequence[Formula]
+) -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
+    """Sizes that stand above and below the bar cancel: a size is never zero where it divides."""
+    above, below = list(over), list(under)
+    for factor in under:
+        if isinstance(factor, Symbol) and factor.size and factor in above:
+            above.remove(factor)
+            below.remove(factor)
+    return tuple(above), tuple(below)
+
+
+def hadamard(left: Formula | None, right: Formula | None) -> Formula | None:
+    """The elementwise product of two arrays, either of which may be absent."""
+    if left is None or right is None:
+        return right if left is None else left
+    first = left.factors if isinstance(left, Hadamard) else (left,)
+    second = right.factors if isinstance(right, Hadamard) else (right,)
+    return Hadamard(first + second)
+
+
+def multiply(left: Scaled, right: Scaled) -> Formula:
+    """The product, coefficients in front, factors in order."""
+    over, under = _without_common_sizes(left.over + right.over, left.under + right.under)
+    return plain(
+        Scaled(
+            left.top * right.top,
+            left.bottom * right.bottom,
+            _collected(over),
+            _collected(under),
+            hadamard(left.body, right.body),
+        )
+    )
+
+
+def divide(left: Scaled, right: Scaled) -> Formula:
+    """The quotient; by an array it is elementwise."""
+    if right.top == 0:
+        return Scaled(left.top, left.bottom, left.over, (*left.under, ZERO), left.body)
+    sign = -1 if right.top < 0 else 1
+    over, under = _without_common_sizes(left.over + right.under, left.under + right.over)
+    body = left.body
+    if right.body is not None:
+        body = Quotient(ONE if body is None else body, right.body)
+    top, bottom = sign * left.top * right.bottom, left.bottom * abs(right.top)
+    return plain(Scaled(top, bottom, _collected(over), _collected(under), body))
+
+
+def matrix_product(factors: Sequence[Formula]) -> Formula:
+    """The product of matrices and vectors, with their coefficients in front."""
+    outside = Scaled()
+    inside: list[Formula] = []
+    for factor in factors:
+        product = scaled(factor, scalar=False)
+        outside = scaled(multiply(outside, replace(product, body=None)), scalar=True)
+        body = ONES if product.body is None else product.body
+        inside.extend(body.factors if isinstance(body, MatrixProduct) else (body,))
+    return plain(replace(outside, body=MatrixProduct(tuple(inside))))
+
+
+def transpose(formula: Formula) -> Formula:
+    """The transpose; twice is not at all."""
+    product = scaled(formula, scalar=False)
+    body = product.body
+    if body is None:
+        return formula
+    turned = body.base if isinstance(body, Transpose) else Transpose(body)
+    return plain(replace(product, body=turned))
+
+
+def power(base: Formula, exponent: Formula, elementwise: bool) -> Formula:
+    """base^exponent; the first power is the base."""
+    return base if exponent == ONE else Power(base, exponent, elementwise)
+
+
+def _terms(formula: Formula) -> tuple[Formula, ...]:
+    return formula.terms if isinstance(formula, Sum) else (formula,)
+
+
+def _like_terms(terms: Iterable[Formula], scalar: bool) -> list[Formula]:
+    """Terms without zeros, x + x as 2 x. Numbers and differences stay as they were written."""
+    kept: list[Formula] = []
+    for term in terms:
+        product = scaled(term, scalar)
+        for place, other in enumerate(kept):
+            against = scaled(other, scalar)
+            if (
+                not isinstance(term, Number)
+                and product.top > 0 < against.top
+                and replace(against, top=product.top) == product
+            ):
+                kept[place] = plain(replace(product, top=product.top + against.top))
+                break
+        else:
+            if product.top != 0:
+                kept.append(term)
+    return kept
+
+
+def total(formulas: Sequence[Formula], scalar: bool) -> Formula:
+    """The sum; a positive term leads, and a fraction common to all stands in front."""
+    terms = _like_terms([term for formula in formulas for term in _terms(formula)], scalar)
+    if not terms:
+        return ZERO
+    if len(terms) == 1:
+        return terms[0]
+    products = [scaled(term, scalar) for term in terms]
+    common = _common_fraction(products)
+    if common is not None:
+        inner = [plain(_without(product, common)) for product in products]
+        return multiply(common, scaled(total(inner, scalar), scalar))
+    first = next((k for k, term in enumerate(terms) if not is_negative(term)), 0)
+    return Sum((terms[first], *terms[:first], *terms[first + 1 :]))
+
+
+def _common_fraction(products: Sequence[Scaled]) -> Scaled | None:
+    """The coefficient that all terms share up to sign, if it is a fraction such as 1/N."""
+    first = products[0]
+    common = Scaled(abs(first.top), first.bottom, (), first.under)
+    shared = all(
+        (abs(p.top), p.bottom, p.under) == (common.top, common.bottom, common.under)
+        for p in products
+    )
+    is_fraction = common.bottom != 1 or any(
+        isinstance(factor, Symbol) and factor.size for factor in common.under
+    )
+    return common if shared and is_fraction else None
+
+
+def _without(product: Scaled, common: Scaled) -> Scaled:
+    return replace(product, top=product.top / common.top, bottom=Fraction(1), under=())

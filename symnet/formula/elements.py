@@ -1,0 +1,295 @@
+"""Expressions in index form: one element of a node, given the formula of each index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from typing import ClassVar
+
+from symnet.expr import Expr, make
+from symnet.formula.algebra import multiply, plain, scaled, total
+from symnet.formula.naming import Names, core, is_scalar, is_squeeze
+from symnet.formula.products import as_matrix_product
+from symnet.formula.scalars import (
+    Operands,
+    log_formula,
+    pointwise_formula,
+    size_formula,
+)
+from symnet.formula.tree import (
+    COLON,
+    EULER,
+    ONE,
+    ZERO,
+    Element,
+    Fence,
+    Fold,
+    Formula,
+    Power,
+    Relation,
+    Scaled,
+    Symbol,
+)
+from symnet.ops.contraction import split
+from symnet.ops.core import BOOL
+from symnet.ops.gather import parts
+from symnet.ops.leaves import NAMED, UNKNOWN
+from symnet.ops.pointwise import Pointwise
+from symnet.ops.reduction import SOFTMAX, SUM, Reduction
+from symnet.ops.views import IOTA
+from symnet.sizes import Dimension, multiply_sizes
+
+Indices = tuple[Formula, ...]
+
+
+def symbols(formula: object) -> set[str]:
+    """The names of all symbols in a formula, or in a tuple of them."""
+    found: set[str] = set()
+    stack: list[object] = [formula]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Symbol):
+            found.add(part.name)
+        elif isinstance(part, tuple):
+            stack.extend(part)
+        elif isinstance(part, Formula):
+            stack.extend(getattr(part, slot) for slot in part.__slots__)
+    return found
+
+
+def mentions(formula: object, names: set[str]) -> bool:
+    """Whether a formula, or a tuple of them, contains one of these symbols."""
+    return not names.isdisjoint(symbols(formula))
+
+
+def fold(row: Reduction, letters: Sequence[Symbol], body: Formula) -> Formula:
+    """A reduction over index letters; a sum lets what does not depend on them stand before it."""
+    if not letters:
+        return body
+    outside, inside = Scaled(), body
+    if row is SUM:
+        names = {letter.name for letter in letters}
+        product = scaled(body, scalar=True)
+        free = tuple(f for f in product.over if not mentions(f, names))
+        bound = tuple(f for f in product.over if mentions(f, names))
+        if not mentions(product.under, names):
+            outside = replace(product, over=free)
+            inside = plain(Scaled(over=bound))
+        if isinstance(inside, Fold) and inside.name == row.text:
+            letters, inside = (*letters, *inside.letters), inside.body
+    inner = Fold(row.text or row.name, row.latex, tuple(letters), inside)
+    return multiply(outside, Scaled(over=(inner,)))
+
+
+class Elements:
+    """Writes elements of nodes. `named` holds the nodes that are written by a symbol.
+
+    With `expand`, products and softmax are written out as sums over letters too.
+    """
+
+    def __init__(self, named: dict[Expr, Formula], names: Names, expand: bool) -> None:
+        self.named, self.names, self.expand = named, names, expand
+        self._scope: list[str] = []
+
+    def array(self, node: Expr) -> Formula:
+        """The node in matrix form."""
+        raise NotImplementedError
+
+    def letters(self, sizes: Sequence[Dimension], used: Iterable[str] = ()) -> Indices:
+        """An index for each axis: a letter, or 0 where there is but one place."""
+        chosen: list[Formula] = []
+        blocked = [*self._scope, *used]
+        for size in sizes:
+            if size == 1:
+                chosen.append(ZERO)
+                continue
+            letter = self.names.letter(size, blocked)
+            blocked.append(letter.name)
+            chosen.append(letter)
+        return tuple(chosen)
+
+    @contextmanager
+    def inside(self, indices: Indices) -> Iterator[None]:
+        """While the block runs, these letters are taken."""
+        before = len(self._scope)
+        self._scope.extend(index.name for index in indices if isinstance(index, Symbol))
+        try:
+            yield
+        finally:
+            del self._scope[before:]
+
+    def element(self, node: Expr, indices: Indices) -> Formula:
+        """One element of a node; an index `:` keeps that axis whole."""
+        if node in self.named or not node.args:
+            return self._leaf(node, indices)
+        if isinstance(node.op, Pointwise) or node.op is UNKNOWN:
+            formulas = [self.element(arg, indices) for arg in node.args]
+            return pointwise_formula(Operands(node, formulas, [True] * len(formulas)))
+        if isinstance(node.op, Reduction):
+            return self._reduction(node, indices)
+        writer = self._WRITERS.get(node.op.name)
+        if writer is None:
+            return self._bracketed(node, indices)
+        return writer(self, node, indices)
+
+    def body_element(self, node: Expr, indices: Indices) -> Formula:
+        """One element of what the node is, even if it has a name of its own."""
+        inner = node.args[0] if node.op is NAMED else node
+        name = self.named.pop(inner, None) if inner.args and inner.op is not NAMED else None
+        try:
+            return self.element(inner, indices)
+        finally:
+            if name is not None:
+                self.named[inner] = name
+
+    def _leaf(self, node: Expr, indices: Indices) -> Formula:
+        if node.op is IOTA:
+            return indices[0]
+        if node.op.name == "identity" and node not in self.named:
+            return Fence("bracket", Relation("=", *indices))
+        return self._bracketed(node, indices)
+
+    def _bracketed(self, node: Expr, indices: Indices) -> Formula:
+        whole = self.array(node)
+        if not indices or all(index == COLON for index in indices):
+            return whole
+        product = scaled(whole, scalar=False)
+        if product.body is None:
+            return whole
+        return multiply(replace(product, body=None), scaled(Element(product.body, indices), True))
+
+    def _broadcast(self, node: Expr, indices: Indices) -> Formula:
+        inner = node.args[0]
+        kept = indices[node.ndim - inner.ndim :]
+        return self.element(
+            inner,
+            tuple(
+                ZERO if size == 1 and index != COLON else index
+                for size, index in zip(inner.shape, kept, strict=True)
+            ),
+        )
+
+    def _cast(self, node: Expr, indices: Indices) -> Formula:
+        inner = self.element(node.args[0], indices)
+        return Fence("bracket", inner) if node.args[0].dtype == BOOL else inner
+
+    def _reshape(self, node: Expr, indices: Indices) -> Formula:
+        if not is_squeeze(node):
+            return self._bracketed(node, indices)
+        rest = iter(i for i, size in zip(indices, node.shape, strict=True) if size != 1)
+        (inner,) = node.args
+        return self.element(inner, tuple(ZERO if s == 1 else next(rest) for s in inner.shape))
+
+    def _permute(self, node: Expr, indices: Indices) -> Formula:
+        axes = node.attrs["axes"]
+        return self.element(node.args[0], tuple(indices[axes.index(k)] for k in range(len(axes))))
+
+    def _slice(self, node: Expr, indices: Indices) -> Formula:
+        moved = []
+        for index, start, step, size in zip(
+            indices, node.attrs["start"], node.attrs["step"], node.args[0].shape, strict=True
+        ):
+            if index == COLON and node.shape != node.args[0].shape:
+                return self._bracketed(node, indices)
+            by = multiply(Scaled(top=Fraction(step)), scaled(index, True))
+            moved.append(index if size == 1 else total([by, size_formula(start)], True))
+        return self.element(node.args[0], tuple(moved))
+
+    def _gather(self, node: Expr, indices: Indices) -> Formula:
+        source, index, out = parts(node.attrs["spec"])
+        by_letter = dict(zip(out, indices, strict=True))
+        picked = self.element(node.args[1], tuple(by_letter[letter] for letter in index))
+        by_letter["*"] = picked
+        return self.element(node.args[0], tuple(by_letter[letter] for letter in source))
+
+    def _scatter(self, node: Expr, indices: Indices) -> Formula:
+        source, index, out = parts(node.attrs["spec"])
+        by_letter = dict(zip(source, indices, strict=True))
+        sizes = dict(zip(out, node.args[0].shape, strict=True))
+        gone = [letter for letter in out if letter not in source]
+        bound = self.letters([sizes[a] for a in gone], symbols(indices))
+        by_letter |= dict(zip(gone, bound, strict=True))
+        with self.inside(bound):
+            place = self.element(node.args[1], tuple(by_letter[a] for a in index))
+            value = self.element(node.args[0], tuple(by_letter[a] for a in out))
+        hit = Fence("bracket", Relation("=", place, by_letter["*"]))
+        body = multiply(scaled(value, True), scaled(hit, True))
+        return fold(SUM, [b for b in bound if isinstance(b, Symbol)], body)
+
+    def _einsum(self, node: Expr, indices: Indices) -> Formula:
+        spec = node.attrs["spec"]
+        if as_matrix_product(spec) and not self.expand:
+            return self._bracketed(node, indices)
+        letters, out = split(spec)
+        by_letter = dict(zip(out, indices, strict=True))
+        sizes = {
+            a: size
+            for own, arg in zip(letters, node.args, strict=True)
+            for a, size in zip(own, arg.shape, strict=True)
+        }
+        gone = [letter for letter in sizes if letter not in out]
+        bound = self.letters([sizes[a] for a in gone], symbols(indices))
+        by_letter |= dict(zip(gone, bound, strict=True))
+        product: Formula = ONE
+        with self.inside(bound):
+            for own, arg in zip(letters, node.args, strict=True):
+                factor = self.element(arg, tuple(by_letter[a] for a in own))
+                product = multiply(scaled(product, True), scaled(factor, True))
+        return fold(SUM, [b for b in bound if isinstance(b, Symbol)], product)
+
+    def _reduction(self, node: Expr, indices: Indices) -> Formula:
+        (arg,), axes = node.args, node.attrs["axes"]
+        if node.op is SUM and is_scalar(arg):
+            return self.repeated_sum(node)
+        bound = self.letters([arg.shape[axis] for axis in axes], symbols(indices))
+        kept, folded = iter(indices), dict(zip(axes, bound, strict=True))
+        with self.inside(bound):
+            own = tuple(folded[k] if k in folded else next(kept) for k in range(arg.ndim))
+            body = self.element(arg, own)
+        chosen = [b for b in bound if isinstance(b, Symbol)]
+        if node.op.name == "logsumexp":
+            return log_formula(fold(SUM, chosen, Power(EULER, body)))
+        assert isinstance(node.op, Reduction)
+        return fold(node.op, chosen, body)
+
+    def repeated_sum(self, node: Expr) -> Formula:
+        """The sum of one number repeated: as many times the number."""
+        arg = node.args[0]
+        times = size_formula(multiply_sizes([arg.shape[axis] for axis in node.attrs["axes"]]))
+        return multiply(scaled(times, True), scaled(self.array(core(arg)), True))
+
+    def _softmax(self, node: Expr, indices: Indices) -> Formula:
+        if not self.expand:
+            return self._bracketed(node, indices)
+        top = Power(EULER, self.element(node.args[0], indices))
+        axes = node.attrs["axes"]
+        bound = self.letters([node.shape[axis] for axis in axes], symbols(indices))
+        folded = dict(zip(axes, bound, strict=True))
+        own = tuple(folded.get(k, index) for k, index in enumerate(indices))
+        with self.inside(bound):
+            below = fold(
+                SUM,
+                [b for b in bound if isinstance(b, Symbol)],
+                Power(EULER, self.element(node.args[0], own)),
+            )
+        return Scaled(over=(top,), under=(below,))
+
+    def _log_softmax(self, node: Expr, indices: Indices) -> Formula:
+        softmax = make(SOFTMAX, node.args, axes=node.attrs["axes"])
+        return log_formula(self.element(softmax, indices))
+
+    _WRITERS: ClassVar[dict[str, Callable[[Elements, Expr, Indices], Formula]]] = {
+        "broadcast": _broadcast,
+        "cast": _cast,
+        "reshape": _reshape,
+        "permute": _permute,
+        "slice": _slice,
+        "gather": _gather,
+        "scatter_add": _scatter,
+        "einsum": _einsum,
+        "softmax": _softmax,
+        "log_softmax": _log_softmax,
+        "named": lambda self, node, indices: self.element(node.args[0], indices),
+    }

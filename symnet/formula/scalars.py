@@ -1,0 +1,169 @@
+"""How each pointwise op reads, given how its operands read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symnet.expr import Expr
+from symnet.formula.algebra import divide, literal, multiply, negate, power, scaled, total
+from symnet.formula.tree import (
+    EULER,
+    ONE,
+    Apply,
+    Fence,
+    Formula,
+    Number,
+    Piecewise,
+    Power,
+    Relation,
+    Scaled,
+    Symbol,
+)
+from symnet.ops.core import is_number, scalar_constant
+from symnet.ops.leaves import UNKNOWN
+from symnet.ops.pointwise import Pointwise
+from symnet.sizes import Dimension, Size
+
+_RELATIONS = {"less": "<", "less_equal": "≤", "equal": "=", "not_equal": "≠"}
+_TURNED = {"<": ">", "≤": "≥", "=": "=", "≠": "≠"}
+_SQUARABLE = {"sinh", "cosh", "tanh", "sin", "cos", "tan", "sech"}
+
+
+@dataclass(frozen=True)
+class Operands:
+    """The operands of a pointwise node, as formulas, and whether each is a single number."""
+
+    node: Expr
+    formulas: Sequence[Formula]
+    scalar: Sequence[bool]
+
+    def product(self, index: int) -> Scaled:
+        """An operand as a product."""
+        return scaled(self.formulas[index], self.scalar[index])
+
+    @property
+    def all_scalar(self) -> bool:
+        """Whether the result is a single number."""
+        return all(self.scalar)
+
+
+def size_formula(size: Dimension) -> Formula:
+    """A size as its name or a product of names; the numbers in it are sizes as well."""
+    if not isinstance(size, Size):
+        return Number(Fraction(size))
+    terms = []
+    for names, by in size.terms:
+        factors = [Symbol(name, size=True) for name in names]
+        if abs(by) != 1 and names:
+            factors.append(Symbol(str(abs(by)), size=True))
+        term: Formula = Scaled(over=tuple(factors)) if names else Number(Fraction(abs(by)))
+        if len(factors) == 1:
+            term = factors[0]
+        terms.append(negate(term) if by < 0 else term)
+    return total(terms, scalar=True)
+
+
+def constant_formula(node: Expr) -> Formula:
+    """A scalar constant node."""
+    return literal(node.attrs["value"], node.dtype)
+
+
+def _add(given: Operands) -> Formula:
+    return total(given.formulas, given.all_scalar)
+
+
+def _subtract(given: Operands) -> Formula:
+    left, right = given.formulas
+    return total([left, negate(right, given.scalar[1])], given.all_scalar)
+
+
+def _divide(given: Operands) -> Formula:
+    below = given.formulas[1]
+    if isinstance(below, Apply) and below.name == "cosh" and given.formulas[0] == ONE:
+        return Apply("sech", below.arguments, r"\operatorname{sech}")
+    return divide(given.product(0), given.product(1))
+
+
+def _power(given: Operands) -> Formula:
+    base, exponent = given.formulas
+    elementwise = not given.all_scalar
+    if isinstance(base, Apply) and base.name in _SQUARABLE and isinstance(exponent, Number):
+        elementwise = False
+    return power(base, exponent, elementwise)
+
+
+def _exp(given: Operands) -> Formula:
+    if given.all_scalar:
+        return Power(EULER, given.formulas[0])
+    return Apply("exp", tuple(given.formulas), r"\exp")
+
+
+def _log(argument: Formula) -> Formula:
+    return Apply("log", (argument,), r"\log", bare=True)
+
+
+def log_formula(argument: Formula) -> Formula:
+    """The natural logarithm."""
+    return _log(argument)
+
+
+def _expm1(given: Operands) -> Formula:
+    return total([_exp(given), negate(ONE)], given.all_scalar)
+
+
+def _log1p(given: Operands) -> Formula:
+    return _log(total([ONE, given.formulas[0]], given.all_scalar))
+
+
+def _relation(given: Operands) -> Formula:
+    sign = _RELATIONS[given.node.op.name]
+    left, right = given.formulas
+    if is_number(scalar_constant(given.node.args[0])):
+        return Relation(_TURNED[sign], right, left)
+    return Relation(sign, left, right)
+
+
+def _logical(sign: str) -> Callable[[Operands], Formula]:
+    return lambda given: Relation(sign, *given.formulas)
+
+
+def _fence(kind: str) -> Callable[[Operands], Formula]:
+    return lambda given: Fence(kind, given.formulas[0])
+
+
+_SPELLED: dict[str, Callable[[Operands], Formula]] = {
+    "negative": lambda given: negate(given.formulas[0], given.scalar[0]),
+    "add": _add,
+    "subtract": _subtract,
+    "multiply": lambda given: multiply(given.product(0), given.product(1)),
+    "divide": _divide,
+    "pow": _power,
+    "exp": _exp,
+    "expm1": _expm1,
+    "log": lambda given: _log(given.formulas[0]),
+    "log1p": _log1p,
+    "sqrt": _fence("root"),
+    "abs": _fence("abs"),
+    "floor": _fence("floor"),
+    "where": lambda given: Piecewise(*given.formulas),
+    "logical_and": _logical("∧"),
+    "logical_or": _logical("\N{LOGICAL OR}"),
+    "logical_not": lambda given: Apply("not", tuple(given.formulas), r"\neg"),
+    **dict.fromkeys(_RELATIONS, _relation),
+}
+
+
+def pointwise_formula(given: Operands) -> Formula:
+    """A pointwise op, or an unknown function, of its operands."""
+    node = given.node
+    if node.op is UNKNOWN:
+        return Apply(node.attrs["name"], tuple(given.formulas), primes=node.attrs["order"])
+    spelled = _SPELLED.get(node.op.name)
+    if spelled is not None:
+        return spelled(given)
+    row = node.op
+    text = (row.text if isinstance(row, Pointwise) else "") or row.name
+    latex = row.latex if isinstance(row, Pointwise) else ""
+    return Apply(text, tuple(given.formulas), latex)

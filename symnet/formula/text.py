@@ -1,0 +1,150 @@
+"""Formulas as text, with the characters of mathematics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from symnet.formula.algebra import decimal_text
+from symnet.formula.printer import (
+    ATOM,
+    CHAIN,
+    FACTOR,
+    HADAMARD,
+    OPEN,
+    PRODUCT,
+    RELATION,
+    SUM,
+    Printer,
+    Written,
+)
+from symnet.formula.tree import (
+    EULER,
+    Apply,
+    Chain,
+    Element,
+    Fence,
+    Fold,
+    Formula,
+    Hadamard,
+    Listed,
+    Number,
+    Partial,
+    Piecewise,
+    Power,
+    Quotient,
+    Relation,
+    Sum,
+    Symbol,
+    Transpose,
+)
+
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_FENCES = {
+    "abs": ("|", "|"),
+    "floor": ("⌊", "⌋"),
+    "norm": ("‖", "‖"),
+    "bracket": ("[", "]"),
+}
+
+
+def superscript(exponent: Formula) -> str:
+    """A small whole exponent in raised digits; empty for any other."""
+    if isinstance(exponent, Number) and exponent.value.denominator == 1:
+        return str(exponent.value.numerator).translate(_SUPERSCRIPTS)
+    return ""
+
+
+class TextPrinter(Printer):
+    """Writes Unicode text: `Δ_1 = (Δ_2 W_2ᵀ) ⊙ (1 − A_1 ⊙ A_1)`."""
+
+    def number(self, formula: Number) -> Written:
+        text = decimal_text(abs(formula.value))
+        return (f"−{text}", SUM) if formula.value < 0 else (text, ATOM)
+
+    def symbol(self, formula: Symbol) -> Written:
+        return formula.name, ATOM
+
+    def fraction(self, top: str, bottom: str, small: bool) -> str:
+        return f"{top}/{bottom}"
+
+    def dividend(self, formulas: Sequence[Formula]) -> str:
+        return self.joined(self.factors(formulas, last=False))
+
+    def divisor(self, formulas: Sequence[Formula]) -> str:
+        parts = self.factors(formulas, last=False)
+        sizes = all(isinstance(f, Number) or (isinstance(f, Symbol) and f.size) for f in formulas)
+        return parts[0] if len(parts) == 1 else f"({('·' if sizes else ' ').join(parts)})"
+
+    def hadamard(self, formula: Hadamard) -> Written:
+        return " ⊙ ".join(self.inside(f, FACTOR) for f in formula.factors), HADAMARD
+
+    def quotient(self, formula: Quotient) -> Written:
+        top, bottom = self.inside(formula.top, FACTOR), self.inside(formula.bottom, FACTOR)
+        return f"{top} ⊘ {bottom}", PRODUCT
+
+    def transposed(self, formula: Transpose) -> Written:
+        return f"{self.inside(formula.base, ATOM)}ᵀ", FACTOR
+
+    def power(self, formula: Power) -> Written:
+        small, base = superscript(formula.exponent), self.inside(formula.base, ATOM)
+        if formula.elementwise and not isinstance(formula.base, Apply):
+            return f"{base}^∘{self.inside(formula.exponent, ATOM)}", FACTOR
+        if small and isinstance(formula.base, Apply) and formula.base.name.isalpha():
+            arguments = self.listed(formula.base.arguments)
+            return f"{self._head(formula.base)}{small}({arguments})", FACTOR
+        if small:
+            return f"{base}{small}", FACTOR
+        return f"{base}^{self._raised(formula)}", FACTOR
+
+    def _raised(self, formula: Power) -> str:
+        # e^(−z) has its parentheses always; 2^x needs none.
+        least = RELATION if formula.base == EULER else ATOM
+        text = self.inside(formula.exponent, least)
+        return f"({text})" if formula.base == EULER else text
+
+    def _head(self, formula: Apply) -> str:
+        return formula.name + "′" * formula.primes
+
+    def apply(self, formula: Apply) -> Written:
+        if formula.bare and len(formula.arguments) == 1:
+            text, level = self.write(formula.arguments[0])
+            if level >= OPEN or isinstance(formula.arguments[0], Fold):
+                return f"{self._head(formula)} {text}", OPEN
+        return f"{self._head(formula)}({self.listed(formula.arguments)})", ATOM
+
+    def fence(self, formula: Fence) -> Written:
+        if formula.kind == "root":
+            return f"√{self.inside(formula.body, ATOM)}", FACTOR
+        left, right = _FENCES[formula.kind]
+        return f"{left}{self.show(formula.body)}{right}", ATOM
+
+    def relation(self, formula: Relation) -> Written:
+        left, right = self.inside(formula.left, SUM), self.inside(formula.right, SUM)
+        return f"{left} {formula.sign} {right}", RELATION
+
+    def piecewise(self, formula: Piecewise) -> Written:
+        first, second = self.show(formula.first), self.show(formula.second)
+        return f"{{{first} if {self.show(formula.condition)}, else {second}}}", ATOM
+
+    def element(self, formula: Element) -> Written:
+        shown = [self.show(index) for index in formula.indices]
+        separator = ", " if any(len(text) > 1 for text in shown) else ","
+        return f"{self.inside(formula.base, ATOM)}[{separator.join(shown)}]", ATOM
+
+    def fold(self, formula: Fold) -> Written:
+        letters = ",".join(letter.name for letter in formula.letters)
+        below = f"_{letters}" if len(formula.letters) == 1 else f"_{{{letters}}}"
+        return f"{formula.name}{below} {self.inside(formula.body, CHAIN)}", OPEN
+
+    def partial(self, formula: Partial) -> Written:
+        return f"∂{self.inside(formula.of, ATOM)}/∂{self.inside(formula.by, ATOM)}", FACTOR
+
+    def chain(self, formula: Chain) -> Written:
+        return " · ".join(self._link(factor) for factor in formula.factors), CHAIN
+
+    def _link(self, factor: Formula) -> str:
+        least = CHAIN if not isinstance(factor, Sum) else FACTOR
+        return self.inside(factor, least)
+
+    def array(self, formula: Listed) -> Written:
+        return f"[{self.listed(formula.items)}]", ATOM
