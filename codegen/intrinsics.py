@@ -18,7 +18,7 @@ from codegen.scalar import Dtype
 
 _WORD = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
-ROUNDS = 4
+ROUNDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,8 @@ def _sigmoid(x: Any) -> Any:
 
 def _power(base: Any, exponent: Any) -> Any:
     if base.dtype.kind == "f":
-        return np.power(base, exponent)
+        # Not np.power, which takes x ** 0.5 for a square root: they differ at -inf and -0.
+        return base**exponent
     if exponent < 0:
         return 0
     bits = base.dtype.itemsize * 8

@@ -238,8 +238,6 @@ power_float = _binary(lambda builder, a, b: _call_libm(builder, "pow", a, b))
 @intrinsic
 def isfinite(typingctx: Any, x: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if not _is_float(args[0]):
-            return ir.Constant(ir.IntType(1), 1)
         kind = args[0].type
         return builder.fcmp_ordered(
             "<", _llvm(builder, "fabs", args[0]), ir.Constant(kind, float("inf"))
@@ -307,7 +305,7 @@ def permuted(index: Any, count: Any, seed: Any, epoch: Any) -> Any:
     value = _U(index)
     while True:
         left, right, turn = value >> half, value & mask, key
-        for _ in range(4):
+        for _ in range(6):
             turn += _GOLDEN
             left, right = right, left ^ (_mix(turn ^ right) & mask)
         value = (left << half) | right
