@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from codegen.compile import Options, compile_program
 from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import GraphError
 from symnet.expr import Expr, topological
 from symnet.feeds import bind, index_ranges
-from symnet.lazy import codegen_compile
 from symnet.lower import lower
 from symnet.ops.leaves import INPUT, STEP, UNKNOWN, training
 from symnet.reference.starts import starting_value
@@ -40,9 +40,7 @@ def starting_values_of(step: Step, seed: int) -> dict[Expr, Array]:
 
 def fixed_shape(node: Expr, sizes: Mapping[str, int]) -> tuple[int, ...]:
     """A node's shape in numbers."""
-    return tuple(
-        size.value(sizes) if isinstance(size, Size) else int(size) for size in node.shape
-    )
+    return tuple(size.value(sizes) if isinstance(size, Size) else int(size) for size in node.shape)
 
 
 class Function:
@@ -54,11 +52,11 @@ class Function:
     counts the kernels that had to be compiled; the others came from the cache.
     """
 
-    def __init__(self, outputs: Nested, step: Step, options: Any, seed: int = 0) -> None:
+    def __init__(self, outputs: Nested, step: Step, options: Options, seed: int = 0) -> None:
         refuse_unknown(step.roots())
         self._nested, self.step = outputs, step
         self._lowered = lower(step)
-        self.executable = codegen_compile.compile_program(self._lowered.program, options)
+        self.executable = compile_program(self._lowered.program, options)
         self._held = starting_values_of(step, seed)
         # A dict, since `in` on a list compares elementwise.
         self._inputs = dict.fromkeys(leaf for leaf in self._lowered.leaves if leaf.op is INPUT)
@@ -168,5 +166,5 @@ def compile(
         nodes, values = stable[: len(nodes)], stable[len(nodes) :]
     names = {f"{place}": node for place, node in enumerate(nodes)}
     step = make_step(names, list(zip((leaf for leaf, _ in pairs), values, strict=True)))
-    options = codegen_compile.Options(target=target, threads=threads)
+    options = Options(target=target, threads=threads)
     return Function(outputs, step, options, seed)

@@ -7,9 +7,7 @@ this module, and is imported when an attribute of the proxy is first used::
 
     sympy.Symbol("x")        # SymPy is imported here
 
-What a proxy gives has the type ``Any``, so annotations cannot name its classes. The exception is
-our own compiler, whose kernels need Numba: ``codegen_compile`` is ``codegen.compile`` to a type
-checker.
+What a proxy gives has the type ``Any``, so annotations cannot name its classes.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 # The pip extra that brings a library; the others come with symnet itself.
 _EXTRAS: Final = {
@@ -80,11 +78,6 @@ def _load(name: str) -> ModuleType:
             f'{name} {state} ({error}); try: pip install "symnet{extra}"', name=name
         ) from error
 
-
-if TYPE_CHECKING:
-    from codegen import compile as codegen_compile
-else:
-    codegen_compile = Lazy("codegen.compile")
 
 jax: Final = Lazy("jax")
 jax_numpy: Final = Lazy("jax.numpy")

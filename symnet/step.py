@@ -55,7 +55,8 @@ def make_step(
     pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates)
     checked: dict[Expr, Expr] = {}
     for target, value in pairs:
-        if not isinstance(target, Expr) or target.op not in UPDATABLE:
+        leaf: object = target
+        if not isinstance(leaf, Expr) or leaf.op not in UPDATABLE:
             raise GraphError(f"only parameters and state can be updated, got {target!r}")
         if target in checked:
             raise GraphError(f"{target.name} is updated twice")

@@ -157,7 +157,7 @@ def symnet_importing_codegen(sources: Sources) -> list[str]:
         for path, text in sources.items()
         if unit(path)[0] == "symnet" and unit(path)[1] not in MAY_IMPORT_CODEGEN
         for imported in imports(path, text)
-        if imported.library == "codegen" or imported.module.startswith("symnet.lazy.codegen")
+        if imported.library == "codegen"
     ]
 
 
@@ -279,7 +279,6 @@ PLANTED: list[tuple[Rule, Sources]] = [
                               "symnet/ops/a.py": "from symnet.ops import g"}),
     (codegen_importing_symnet, {"codegen/ir.py": "from symnet import expr"}),
     (symnet_importing_codegen, {"symnet/diff.py": "import codegen.ir"}),
-    (symnet_importing_codegen, {"symnet/nn/a.py": "from symnet.lazy import codegen_compile"}),
     (late_imports, {"symnet/diff.py": "def f():\n    import math"}),
     (late_imports, {"symnet/diff.py": "class C:\n    async def f(self):\n        import math"}),
     (late_imports, {"codegen/ir.py": "import typing\nif typing.TYPE_CHECKING:\n    import math"}),

@@ -122,9 +122,7 @@ class Builder:
         """offset + by * index."""
         return combine(self.index_of(offset), index, by)
 
-    def nest(
-        self, shape: Shape, body: Callable[[Place], Sequence[Statement]], label: str
-    ) -> None:
+    def nest(self, shape: Shape, body: Callable[[Place], Sequence[Statement]], label: str) -> None:
         """Appends independent loops over a shape around the statements of `body(index)`."""
         axes = [f"i{place}" for place in range(len(shape))]
         inner = tuple(body(tuple(at(axis) for axis in axes)))
@@ -132,9 +130,7 @@ class Builder:
             inner = (Loop(axis, self.extent(size), Any(), inner, label=label),)
         self.body.extend(inner)
 
-    def fill(
-        self, name: str, shape: Shape, value: Callable[[Place], Scalar], label: str
-    ) -> None:
+    def fill(self, name: str, shape: Shape, value: Callable[[Place], Scalar], label: str) -> None:
         """Appends loops that store `value(index)` at every index of a buffer."""
         self.nest(shape, lambda index: [Store(Ref(name, index), value(index))], label)
 

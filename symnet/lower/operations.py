@@ -18,6 +18,8 @@ from symnet.ops.reduction import Reduction
 from symnet.sizes import Dimension
 
 Emitter = Callable[[Builder, Expr], None]
+Leaf = Callable[[Place], tuple[Scalar, ...]]
+"""What an iteration gives to a fold."""
 
 _INTRINSICS = {"pow": "power", "where": "select"}
 _MONOIDS = {"sum": "sum", "prod": "product", "max": "maximum", "min": "minimum"}
@@ -29,11 +31,12 @@ def emit(builder: Builder, node: Expr) -> None:
         return
     if node.op is UNKNOWN:
         node.op.value(None, node)
-    if isinstance(node.op, (Pointwise, Reduction)):
-        emitter = _pointwise if isinstance(node.op, Pointwise) else _reduction
+    if isinstance(node.op, Pointwise):
+        _pointwise(builder, node)
+    elif isinstance(node.op, Reduction):
+        _reduction(builder, node)
     else:
-        emitter = EMITTERS[node.op.name]
-    emitter(builder, node)
+        EMITTERS[node.op.name](builder, node)
 
 
 def _label(node: Expr) -> str:
@@ -81,16 +84,14 @@ def fold(
     node: Expr,
     axes: tuple[int, ...],
     monoid: str,
-    leaf: Callable[[Place], tuple[Scalar, ...]],
+    leaf: Leaf,
     dtypes: tuple[str, ...],
     outer: Place,
 ) -> tuple[Loop, tuple[Local, ...]]:
     """Nested folds of an operand over its axes; `outer` are the indices of the other axes."""
     names = {axis: builder.fresh("k") for axis in axes}
     others = iter(outer)
-    index = tuple(
-        at(names[axis]) if axis in names else next(others) for axis in range(node.ndim)
-    )
+    index = tuple(at(names[axis]) if axis in names else next(others) for axis in range(node.ndim))
     values = leaf(index)
     body: tuple[Statement, ...] = (Yield(values),)
     for axis in reversed(axes):
@@ -116,17 +117,18 @@ def _reduction(builder: Builder, node: Expr) -> None:
                 builder, x, axes, "argmax", _with_place(builder, x, axes), (dtype, "int64"), index
             )
             return [loop, Store(Ref(name, index), place)]
-        loop, (total,) = fold(
-            builder, x, axes, _MONOIDS[node.op.name], lambda k: (read(builder, x, k),), (dtype,), index
-        )
+        monoid = _MONOIDS[node.op.name]
+        loop, (total,) = fold(builder, x, axes, monoid, _element(builder, x), (dtype,), index)
         return [loop, Store(Ref(name, index), total)]
 
     builder.nest(node.shape, body, _label(node))
 
 
-def _with_place(
-    builder: Builder, x: Expr, axes: tuple[int, ...]
-) -> Callable[[Place], tuple[Scalar, ...]]:
+def _element(builder: Builder, x: Expr) -> Leaf:
+    return lambda index: (read(builder, x, index),)
+
+
+def _with_place(builder: Builder, x: Expr, axes: tuple[int, ...]) -> Leaf:
     return lambda index: (read(builder, x, index), as_scalar(index[axes[0]]))
 
 
@@ -138,16 +140,16 @@ def log_sum(
     Where every element is -inf the shift is 0, so that the sum is 0 and not NaN.
     """
     dtype = str(x.dtype)
-    first, (largest,) = fold(
-        builder, x, axes, "maximum", lambda k: (read(builder, x, k),), (dtype,), outer
-    )
+    first, (largest,) = fold(builder, x, axes, "maximum", _element(builder, x), (dtype,), outer)
     shift = builder.fresh("m")
     finite = Apply("isfinite", (largest,), "bool")
     bound = Let(shift, Apply("select", (finite, largest, Constant(0.0, dtype)), dtype))
     peak = Local(shift, dtype)
-    second, (total,) = fold(
-        builder, x, axes, "sum", lambda k: (_shifted_exp(read(builder, x, k), peak),), (dtype,), outer
-    )
+
+    def small(index: Place) -> tuple[Scalar, ...]:
+        return (_shifted_exp(read(builder, x, index), peak),)
+
+    second, (total,) = fold(builder, x, axes, "sum", small, (dtype,), outer)
     return [first, bound, second], peak, total
 
 
@@ -164,9 +166,7 @@ def _softmax(builder: Builder, node: Expr) -> None:
         statements, peak, total = log_sum(builder, x, axes, outer)
         names = {axis: builder.fresh("j") for axis in axes}
         others = iter(outer)
-        index = tuple(
-            at(names[axis]) if axis in names else next(others) for axis in range(x.ndim)
-        )
+        index = tuple(at(names[axis]) if axis in names else next(others) for axis in range(x.ndim))
         own = read(builder, x, index)
         assert isinstance(peak, Local)
         if node.op.name == "softmax":

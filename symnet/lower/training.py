@@ -60,9 +60,7 @@ def lower_training(training: Training, name: str = "training") -> Lowered:
     commit(builder, training.step)
     ragged = tuple(Ragged(n, f"{n}.batch", f"{n}.total") for n in training.sampled)
     loop = Loop(AXIS, "count", Sequence(ragged), tuple(builder.body), "first", "training")
-    program = Program(
-        name, tuple(builder.sizes.values()), tuple(builder.buffers.values()), (loop,)
-    )
+    program = Program(name, tuple(builder.sizes.values()), tuple(builder.buffers.values()), (loop,))
     return Lowered(program, leaves, {}, builder.constants, histories, training.sampled)
 
 
@@ -120,4 +118,3 @@ def _take_batch(builder: Builder, leaf: Expr, sampled: Several[str]) -> None:
 
     builder.fill(name, leaf.shape, value, f"this batch of {leaf.name}")
     builder.home[leaf] = name
-

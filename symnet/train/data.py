@@ -98,9 +98,7 @@ def prepare(
     drop_last: bool,
 ) -> Data:
     """The data of a fit; FeedError or TrainingError names what does not fit."""
-    bound = bind(
-        inputs, feeds, ranges=index_ranges(outputs), allow_nan=False, allow_empty=False
-    )
+    bound = bind(inputs, feeds, ranges=index_ranges(outputs), allow_nan=False, allow_empty=False)
     arrays = {leaf: np.ascontiguousarray(array) for leaf, array in bound.arrays.items()}
     sampled = _plan(inputs, batch_size, bound.sizes, drop_last)
     return Data(arrays, bound.sizes, sampled, bound.notes)

@@ -127,9 +127,7 @@ class Fit:
         else:
             bound = next(rule.value for rule in self.rules if isinstance(rule, gradient_norm))
             norm = chunk.values["norm"][-1]
-            self.history.stopped = (
-                f"gradient norm {norm:.2g} < {bound:g} at step {self._step()}"
-            )
+            self.history.stopped = f"gradient norm {norm:.2g} < {bound:g} at step {self._step()}"
 
     def _end_epochs(self, trained: Held) -> None:
         closed = self.record.close_epochs(self.history)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from codegen.compile import Options, compile_program
+from codegen.runtime import Executable
 from symnet.expr import Expr
 from symnet.lower import Lowered, Training, lower_training
-from symnet.lazy import codegen_compile
 from symnet.ops.leaves import INPUT, training
 from symnet.step import make_step
 from symnet.train.data import Data
@@ -27,11 +28,11 @@ class Compiled:
     """The training program of a model for some sampled sizes, ready to be bound."""
 
     lowered: Lowered
-    executable: Any
+    executable: Executable
 
 
 def compile_training(
-    model: Model, sampled: Sequence[str], shuffle: bool, bound: Expr | None, options: Any
+    model: Model, sampled: Sequence[str], shuffle: bool, bound: Expr | None, options: Options
 ) -> Compiled:
     """Compiles the loop: the step of the model, its histories and its stop tests."""
     outputs = {"loss": model.loss, "rate": model.rate}
@@ -42,7 +43,7 @@ def compile_training(
         tests.append(model.norm < bound)
     step = make_step(outputs, model.updates)
     lowered = lower_training(Training(step, tuple(tests), tuple(sampled), shuffle))
-    return Compiled(lowered, codegen_compile.compile_program(lowered.program, options))
+    return Compiled(lowered, compile_program(lowered.program, options))
 
 
 @dataclass(frozen=True)

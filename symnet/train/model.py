@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,7 +40,8 @@ class Model:
     def watched(self) -> Step:
         """One step to look at: the loss, the gradients and the next values, nothing applied."""
         outputs = {"loss": self.loss}
-        outputs |= {f"gradient {p.name}": g for p, g in zip(self.parameters, self.gradients, strict=True)}
+        pairs = zip(self.parameters, self.gradients, strict=True)
+        outputs |= {f"gradient {parameter.name}": gradient for parameter, gradient in pairs}
         outputs |= {f"update {leaf.name}": value for leaf, value in self.updates}
         return make_step(outputs, self.updates)
 
@@ -65,14 +66,22 @@ def parameters_of(loss: Expr, chosen: Sequence[Expr] | None) -> tuple[Expr, ...]
             raise TrainingError("the loss depends on no parameter, so there is nothing to train")
         return tuple(found)
     for parameter in chosen:
-        if not isinstance(parameter, Expr) or parameter.op is not PARAMETER:
-            raise GraphError(f"{parameter!r} is not a parameter")
+        given: object = parameter
+        if not isinstance(given, Expr) or given.op is not PARAMETER:
+            raise GraphError(f"{given!r} is not a parameter")
         if parameter not in set(found):
             raise TrainingError(
                 f"the loss does not depend on the parameter {parameter.name} made at "
                 f"{parameter.origin}; it depends on {', '.join(str(p.name) for p in found)}"
             )
     return tuple(chosen)
+
+
+def _require_scalar(name: str, value: object) -> None:
+    if not isinstance(value, Expr):
+        raise GraphError(f"{name} must be an expression, got {value!r}")
+    if value.shape != ():
+        raise ShapeError(f"{name} must be a scalar, {describe(value)} is not; use sn.mean")
 
 
 def build(
@@ -83,21 +92,19 @@ def build(
 ) -> Model:
     """The model of a scalar loss; ShapeError or TrainingError where something does not fit."""
     for name, value in {"the loss": loss, **(metrics or {})}.items():
-        if not isinstance(value, Expr):
-            raise GraphError(f"{name} must be an expression, got {value!r}")
-        if value.shape != ():
-            raise ShapeError(f"{name} must be a scalar, {describe(value)} is not; use sn.mean")
+        _require_scalar(name, value)
     if loss.dtype.kind != "f":
         raise TrainingError(f"the loss must be floating point, it is {loss.dtype}")
-    if not isinstance(optimizer, Optimizer):
-        raise TrainingError(f"an optimizer such as sn.optim.Adam(1e-3) is needed, got {optimizer!r}")
+    given: object = optimizer
+    if not isinstance(given, Optimizer):
+        raise TrainingError(f"the optimizer must be one such as sn.optim.Adam(1e-3), got {given!r}")
     chosen = parameters_of(loss, parameters)
     loss, *measured = stabilize([loss, *(metrics or {}).values()])
     gradients = tuple(simplify(stabilize(grad(loss, list(chosen)))))
     rate_set = _number_leaf("rate_set", float("nan"))
     planned = _rate_of(optimizer)
     rate = where(rate_set == rate_set, rate_set, planned)
-    updates = optimizer.with_rate(rate).updates(chosen, gradients)
+    updates = replace(optimizer, rate=rate).updates(chosen, gradients)
     squares = [sum_of(cast(g, FLOAT64) ** 2) for g in gradients]
     total = squares[0]
     for square in squares[1:]:
@@ -110,7 +117,7 @@ def build(
 def _rate_of(optimizer: Optimizer) -> Expr:
     """The optimizer's rate as a float64 scalar: a number becomes state, so that another number
     is not another program."""
-    rate = optimizer.hyperparameters["rate"]
+    rate = optimizer.rate
     if isinstance(rate, Expr):
         return cast(rate, FLOAT64)
     return _number_leaf("rate", float(rate))
@@ -129,5 +136,3 @@ def bound_input(name: str) -> Expr:
 def depends_on(nodes: Sequence[Expr], leaf: Expr) -> bool:
     """Whether any node depends on a leaf."""
     return any(node is leaf for node in topological(nodes))
-
-

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from codegen.compile import Options
 from symnet.compile import Function, refuse_unknown, starting_values_of
 from symnet.errors import TrainingError
 from symnet.expr import Expr
 from symnet.feeds import Feeds, bind, index_ranges
-from symnet.lazy import codegen_compile
 from symnet.ops.leaves import INPUT, leaves, training
 from symnet.optim import Optimizer
 from symnet.simplify import stabilize
-from symnet.stop import gradient_norm
 from symnet.step import make_step
+from symnet.stop import gradient_norm
 from symnet.train.data import Data, hold_out, prepare
 from symnet.train.fit import Callback, Fit
 from symnet.train.history import History
@@ -38,6 +38,11 @@ class Watched(NamedTuple):
     updates: dict[str, Array]
 
 
+def _require_count(epochs: object) -> None:
+    if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
+        raise TrainingError(f"epochs must be a whole number from 0, got {epochs!r}")
+
+
 class Trainer:
     """Trains the parameters of a scalar loss.
 
@@ -57,7 +62,7 @@ class Trainer:
         threads: int | None = None,
         seed: int = 0,
     ) -> None:
-        self._options = codegen_compile.Options(target=target, threads=threads)
+        self._options = Options(target=target, threads=threads)
         self.model: Model = build(loss, optimizer, parameters, metrics)
         refuse_unknown([self.model.loss, *self.model.metrics.values()])
         self.optimizer = optimizer
@@ -67,6 +72,7 @@ class Trainer:
         self._programs: dict[tuple[Any, ...], Compiled] = {}
         self._functions: dict[tuple[Expr, ...], Function] = {}
         self.compiles = 0
+        self.seed = seed
         self.reset(seed)
 
     def reset(self, seed: int | None = None) -> None:
@@ -107,8 +113,7 @@ class Trainer:
         progress: a bar on the terminal; None shows it on a terminal only. Ctrl-C ends the run
         after the current step. FeedError and TrainingError say what does not fit.
         """
-        if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
-            raise TrainingError(f"epochs must be a whole number from 0, got {epochs!r}")
+        _require_count(epochs)
         rules = rules_of(stop)
         check_names(rules, list(self.model.metrics), validation is not None)
         feeds, held_out = self._split(data, validation)
@@ -135,9 +140,7 @@ class Trainer:
         self._position, self._steps = done % ready.steps, ready.steps
         return fit.history
 
-    def _split(
-        self, data: Feeds, validation: float | Feeds | None
-    ) -> tuple[Feeds, Feeds | None]:
+    def _split(self, data: Feeds, validation: float | Feeds | None) -> tuple[Feeds, Feeds | None]:
         if validation is None or isinstance(validation, Mapping):
             return data, validation
         if isinstance(validation, bool) or not isinstance(validation, (int, float)):
@@ -172,9 +175,7 @@ class Trainer:
     def _missing(self, function: Function) -> dict[Expr, Array]:
         """Values for leaves that the loss does not have: another model's parameter is an error."""
         foreign = [
-            leaf
-            for leaf in function.leaves
-            if leaf.op is not INPUT and leaf not in self._held
+            leaf for leaf in function.leaves if leaf.op is not INPUT and leaf not in self._held
         ]
         if foreign:
             raise TrainingError(
@@ -224,4 +225,3 @@ class Trainer:
         for name, array in wanted.items():
             array[...] = given[name]
         self._epoch, self._position, self._steps = (int(value) for value in place)
-
