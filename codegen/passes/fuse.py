@@ -31,7 +31,8 @@ def fuse(program: Program) -> Program:
     for _ in range(ROUNDS):
         roots = roots_of(program)
         fusion = _Fusion(index_buffers(program), roots, numbers)
-        body = fusion.body(program.body, set(), phase=True)
+        viewed = {roots[b.name] for b in program.buffers if b.storage is not None}
+        body = fusion.body(program.body, viewed, phase=True)
         program = without_dead_code(with_unique_names(replace(program, body=body)))
     return program
 
@@ -45,7 +46,7 @@ class _Fusion:
     def body(
         self, body: tuple[Statement, ...], outside: set[str], *, phase: bool
     ) -> tuple[Statement, ...]:
-        """`outside`: the roots that others than these statements touch."""
+        """`outside`: the roots that others than these statements touch, or under other names."""
         body = substitute(body, self.buffers, self.roots, outside)
         body = merge(body, self.roots, phase=phase)
         touched = [{access.root for access in accesses(one, self.roots)} for one in body]

@@ -8,7 +8,7 @@ if one consumer wants each value once, or if the value is cheap.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -113,7 +113,7 @@ def substitute(
 ) -> tuple[Statement, ...]:
     """The statements with producers computed at their consumers where that pays.
 
-    `outside`: the roots that are touched by other statements than these.
+    `outside`: the roots that are touched by other statements than these, and those with views.
     """
     state = _State(body, buffers, roots, outside)
     for number in range(len(body)):
@@ -130,11 +130,9 @@ class _State:
     body: list[Statement | None] = field(default_factory=list)
     readers: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     writers: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    views: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.body = list(self.source)
-        self.views = Counter(self.roots.values())
         for number, statement in enumerate(self.source):
             for access in accesses(statement, self.roots):
                 if access.writes and number not in self.writers[access.root][-1:]:
@@ -170,7 +168,7 @@ class _State:
     def _is_private(self, name: str, number: int) -> bool:
         return (
             self.buffers[name].scope in ("step", "tile")
-            and self.views[self.roots[name]] == 1
+            and self.buffers[name].storage is None
             and name not in self.outside
             and self.writers[name] == [number]
         )
