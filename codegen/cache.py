@@ -55,12 +55,12 @@ class Kernel:
     @property
     def llvm(self) -> str:
         """The optimised LLVM module; made anew, since only the object is kept."""
-        return str(jit.compile_text(self.text, _symbol(self.key)).llvm)
+        return str(jit.list_text(self.text, _symbol(self.key)).llvm)
 
     @property
     def assembly(self) -> str:
         """The processor's instructions; made anew, since only the object is kept."""
-        return str(jit.compile_text(self.text, _symbol(self.key)).assembly)
+        return str(jit.list_text(self.text, _symbol(self.key)).assembly)
 
 
 class _Memory:
@@ -129,7 +129,7 @@ def _find(key: str, text: str) -> tuple[Loaded, bool]:
         with contextlib.suppress(OSError):
             os.utime(path)
         return load(stored, _symbol(key)), False
-    made = jit.compile_text(text, _symbol(key)).object_file
+    made = bytes(jit.compile_text(text, _symbol(key)))
     _memory.compiled += 1
     # A disk that is full or has become read-only costs the next process time, not this one its run.
     with contextlib.suppress(OSError):

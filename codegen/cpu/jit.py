@@ -27,11 +27,9 @@ logging.getLogger("numba").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """An object file, the name of the kernel in it, and the texts it came from."""
+class Listing:
+    """What a kernel became, to be read: the optimised LLVM module and the instructions."""
 
-    symbol: str
-    object_file: bytes
     llvm: str
     assembly: str
 
@@ -46,17 +44,13 @@ class _TextLoader(InspectLoader):
         return self._text
 
 
-def compile_text(text: str, symbol: str) -> Compiled:
-    """Compiles the function `kernel` of the text and names it `symbol` in the object file.
+def compile_text(text: str, symbol: str) -> bytes:
+    """The object file of a text's function `kernel`, which is called `symbol` in it.
 
     CompileError if Numba refuses the text, or if the object would need a function that a loaded
     object cannot be given.
     """
-    module = _module(text, symbol)
-    try:
-        assembled = _assemble(module.kernel, symbol)
-    except NumbaError as error:
-        raise CompileError(f"kernel {symbol} was refused by Numba: {error}\n{text}") from error
+    assembled = _assembled(text, symbol)
     unknown = sorted(
         function.name
         for function in assembled.functions
@@ -66,10 +60,13 @@ def compile_text(text: str, symbol: str) -> Compiled:
     )
     if unknown:
         raise CompileError(f"kernel {symbol} calls {', '.join(unknown)}, which may not be\n{text}")
-    machine = target_machine()
-    return Compiled(
-        symbol, machine.emit_object(assembled), str(assembled), machine.emit_assembly(assembled)
-    )
+    return bytes(target_machine().emit_object(assembled))
+
+
+def list_text(text: str, symbol: str) -> Listing:
+    """The same kernel, not to be run but to be read."""
+    assembled = _assembled(text, symbol)
+    return Listing(str(assembled), target_machine().emit_assembly(assembled))
 
 
 def _module(text: str, name: str) -> ModuleType:
@@ -81,7 +78,15 @@ def _module(text: str, name: str) -> ModuleType:
     return module
 
 
-def _assemble(function: Any, symbol: str) -> Any:
+def _assembled(text: str, symbol: str) -> Any:
+    """The optimised LLVM module."""
+    try:
+        return _compiled(_module(text, symbol).kernel, symbol)
+    except NumbaError as error:
+        raise CompileError(f"kernel {symbol} was refused by Numba: {error}\n{text}") from error
+
+
+def _compiled(function: Any, symbol: str) -> Any:
     dispatcher = njit(
         _SIGNATURE,
         error_model="numpy",
