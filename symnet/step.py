@@ -29,12 +29,12 @@ class Step:
         """Every expression it computes, outputs first."""
         return [*self.outputs.values(), *(value for _, value in self.updates)]
 
-    def leaves(self) -> dict[str, Expr]:
-        """Inputs, parameters and state by name, in topological order; NameClashError if two
-        share one."""
+    def leaves(self, others: Sequence[Expr] = ()) -> dict[str, Expr]:
+        """Inputs, parameters and state by name, in topological order, those of other expressions
+        included; NameClashError if two share a name."""
         found: dict[str, Expr] = {}
         targets = [leaf for leaf, _ in self.updates]
-        for node in topological([*self.roots(), *targets]):
+        for node in topological([*self.roots(), *targets, *others]):
             if node.op in (INPUT, *UPDATABLE):
                 other = found.setdefault(str(node.name), node)
                 if other is not node:

@@ -31,11 +31,12 @@ class Lowered:
     sampled: tuple[str, ...] = ()
 
 
-def declare_leaves(builder: Builder, step: Step) -> None:
+def declare_leaves(builder: Builder, leaves: Mapping[str, Expr]) -> dict[Expr, str]:
     """A buffer for each leaf: inputs belong to the caller, the rest is state."""
-    for name, leaf in step.leaves().items():
+    for name, leaf in leaves.items():
         scope = "argument" if leaf.op is INPUT else "state"
         builder.home[leaf] = builder.buffer(name, leaf.shape, str(leaf.dtype), scope)
+    return dict(builder.home)
 
 
 def compute(builder: Builder, roots: list[Expr]) -> None:
@@ -87,8 +88,7 @@ def _copy(builder: Builder, node: Expr) -> None:
 def lower(step: Step, name: str = "function") -> Lowered:
     """The Program that computes a step once: outputs into arguments, updates into state."""
     builder = Builder()
-    declare_leaves(builder, step)
-    leaves = {leaf: builder.home[leaf] for leaf in step.leaves().values()}
+    leaves = declare_leaves(builder, step.leaves())
     compute(builder, list(step.outputs.values()))
     outputs = {}
     for key, node in step.outputs.items():

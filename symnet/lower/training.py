@@ -48,8 +48,7 @@ def lower_training(training: Training, name: str = "training") -> Lowered:
         for part in ("rows", "batch", "total", "steps", "epoch"):
             builder.free_size(f"{size}.{part}")
         _draw_rows(builder, size, training.shuffle)
-    declare_leaves(builder, training.step)
-    leaves = {leaf: builder.home[leaf] for leaf in training.step.leaves().values()}
+    leaves = declare_leaves(builder, training.step.leaves(training.tests))
     for leaf in leaves:
         if leaf.op is INPUT:
             _take_batch(builder, leaf, training.sampled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,9 +11,9 @@ import numpy as np
 from codegen.compile import Options
 from symnet.compile import Function, refuse_unknown, starting_values_of
 from symnet.errors import TrainingError
-from symnet.expr import Expr
+from symnet.expr import Expr, topological
 from symnet.feeds import Feeds, bind, index_ranges
-from symnet.ops.leaves import INPUT, leaves, training
+from symnet.ops.leaves import INPUT, NAMED, leaves, training
 from symnet.optim import Optimizer
 from symnet.simplify import stabilize
 from symnet.step import make_step
@@ -23,6 +24,8 @@ from symnet.train.history import History
 from symnet.train.loop import Compiled, Loop, compile_training
 from symnet.train.model import Model, bound_input, build
 from symnet.train.progress import Progress
+from symnet.train.rule import update_rule
+from symnet.train.saving import load, save
 from symnet.train.stopping import check_names, rules_of
 
 Array = np.ndarray[Any, Any]
@@ -62,13 +65,15 @@ class Trainer:
         threads: int | None = None,
         seed: int = 0,
     ) -> None:
-        self._options = Options(target=target, threads=threads)
-        self.model: Model = build(loss, optimizer, parameters, metrics)
-        refuse_unknown([self.model.loss, *self.model.metrics.values()])
-        self.optimizer = optimizer
-        self._step = make_step(
-            {**self.model.measured(), "rate": self.model.rate}, self.model.updates
-        )
+        model = build(loss, optimizer, parameters, metrics)
+        rule = update_rule(optimizer, model)
+        self._take(model, rule, Options(target=target, threads=threads), seed)
+
+    def _take(self, model: Model, rule: str, options: Options, seed: int) -> None:
+        """Becomes the trainer of a model, at the beginning."""
+        refuse_unknown([model.loss, *model.metrics.values()])
+        self.model, self._rule, self._options = model, rule, options
+        self._step = make_step({**model.measured(), "rate": model.rate}, model.updates)
         self._programs: dict[tuple[Any, ...], Compiled] = {}
         self._functions: dict[tuple[Expr, ...], Function] = {}
         self.compiles = 0
@@ -204,6 +209,33 @@ class Trainer:
         return Watched(
             float(result["loss"]), gradients, {name: result[f"update {name}"] for name in names}
         )
+
+    def update_formulas(self) -> str:
+        """The optimizer's rule, with this model's symbols."""
+        return self._rule
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the trainer to a file that `Trainer.load` reads: graph, arrays, state."""
+        save(path, self.model, self.state_dict(), self.seed, self._rule)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, target: str = "cpu", threads: int | None = None
+    ) -> Trainer:
+        """A trainer as it was saved: it goes on where that one stopped. Nothing in the file is
+        executed; TrainingError if it is not a saved trainer."""
+        model, state, seed, rule = load(path)
+        trainer = cls.__new__(cls)
+        trainer._take(model, rule, Options(target=target, threads=threads), seed)
+        trainer.load_state_dict(state)
+        return trainer
+
+    @property
+    def expressions(self) -> dict[str, Expr]:
+        """The loss, the metrics, the parameters and the named intermediates, by name."""
+        named = {str(n.name): n for n in topological([self.model.loss]) if n.op is NAMED}
+        parameters = {str(leaf.name): leaf for leaf in self.model.parameters}
+        return {**named, **parameters, **self.model.measured()}
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of everything that training changes, by name: parameters, optimizer state, the

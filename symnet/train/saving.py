@@ -1,0 +1,90 @@
+"""A trainer in a file: the graph as JSON, everything else as arrays, in one .npz without pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symnet.errors import TrainingError
+from symnet.expr import Expr
+from symnet.graph_file import read, write
+from symnet.train.model import Model
+
+Array = np.ndarray[Any, Any]
+FORMAT = "symnet trainer 1"
+
+
+def save(
+    path: str | os.PathLike[str], model: Model, state: Mapping[str, Array], seed: int, rule: str
+) -> None:
+    """Writes everything that a trainer needs to go on, whole or not at all."""
+    roots = [model.loss, *model.metrics.values(), *model.gradients, *model.parameters]
+    roots += [model.rate, model.norm, model.rate_set]
+    roots += [node for pair in model.updates for node in pair]
+    nodes, numbers, arrays = write(roots, seed)
+    head = {
+        "format": FORMAT,
+        "seed": seed,
+        "rule": rule,
+        "nodes": nodes,
+        "loss": numbers[model.loss],
+        "metrics": {name: numbers[node] for name, node in model.metrics.items()},
+        "parameters": [numbers[node] for node in model.parameters],
+        "gradients": [numbers[node] for node in model.gradients],
+        "updates": [[numbers[leaf], numbers[value]] for leaf, value in model.updates],
+        "rate": numbers[model.rate],
+        "norm": numbers[model.norm],
+        "rate_set": numbers[model.rate_set],
+    }
+    text = np.frombuffer(json.dumps(head).encode(), np.uint8)
+    stored = {f"graph {name}": array for name, array in arrays.items()}
+    stored |= {f"state {name}": array for name, array in state.items()}
+    target = Path(path)
+    part = target.with_name(f"{target.name}.part")
+    with part.open("wb") as file:
+        np.savez(file, head=text, **stored)
+    os.replace(part, target)
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], int, str]:
+    """The model, the state, the seed and the rule's text of a saved trainer.
+
+    TrainingError if there is no such file or it is not one that `save` wrote. Nothing in it is
+    executed.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        head = json.loads(arrays.pop("head").tobytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise TrainingError(f"{path} is not a trainer that symnet saved: {error}") from error
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
+        raise TrainingError(f"{path} is not in the format {FORMAT!r}")
+    parts = {
+        group: {name[len(group) + 1 :]: a for name, a in arrays.items() if name.startswith(group)}
+        for group in ("graph", "state")
+    }
+    try:
+        model = _model(head, read(head["nodes"], parts["graph"]))
+        return model, parts["state"], int(head["seed"]), str(head["rule"])
+    except (KeyError, IndexError, TypeError) as error:
+        raise TrainingError(f"{path} is damaged: {error!r}") from error
+
+
+def _model(head: Mapping[str, Any], nodes: list[Expr]) -> Model:
+    return Model(
+        loss=nodes[head["loss"]],
+        metrics={name: nodes[place] for name, place in head["metrics"].items()},
+        parameters=tuple(nodes[place] for place in head["parameters"]),
+        gradients=tuple(nodes[place] for place in head["gradients"]),
+        updates=tuple((nodes[leaf], nodes[value]) for leaf, value in head["updates"]),
+        rate=nodes[head["rate"]],
+        norm=nodes[head["norm"]],
+        rate_set=nodes[head["rate_set"]],
+    )
