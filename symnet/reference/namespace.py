@@ -131,6 +131,8 @@ class Namespace:
 
     def _centre(self, x: Array, axes: Axes) -> Array:
         """The largest element, or 0 where that is infinite, with the reduced axes kept."""
+        if any(x.shape[axis] == 0 for axis in axes):
+            return self.constant(0, x.dtype)
         largest = self._kept(self.max(x, axes), x, axes)
         return self.where(self.isfinite(largest), largest, self.constant(0, largest.dtype))
 
@@ -141,8 +143,9 @@ class Namespace:
     def logsumexp(self, x: Array, axes: Axes) -> Array:
         """log(sum(exp(x))), without overflow; -inf where all elements are."""
         centre = self._centre(x, axes)
-        total = self.sum(self.exp(x - centre), axes)
-        return self.log(total) + self.reshape(centre, tuple(total.shape))
+        total = self._kept(self.sum(self.exp(x - centre), axes), x, axes)
+        kept = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
+        return self.reshape(self.log(total) + centre, kept)
 
     def softmax(self, x: Array, axes: Axes) -> Array:
         """exp(x) over its sum; 0 where all elements are -inf."""
