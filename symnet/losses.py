@@ -4,7 +4,8 @@ In all of them prediction and target have EQUAL shapes, unless integer labels ar
 (N, 1) against (N,) is an error. `weight` is a number, an array or an Expr that broadcasts to the
 loss of each element without growing it. `reduction` is "mean" over the elements (a weight of 1
 changes nothing, one of 2 doubles), "sum", or "none" for the loss of each. Classes stand on the
-last axis. Each raises ShapeError for shapes, DtypeError for dtypes that do not fit.
+last axis. Each raises ShapeError for shapes and DtypeError for dtypes that do not fit, GraphError
+for anything else.
 """
 
 from __future__ import annotations
@@ -304,7 +305,7 @@ def _class_loss(
     in the textbook."""
     goal = _targets(what, scores, target)
     if not 0 <= smoothing <= 1:
-        raise ShapeError(f"{what}: label_smoothing must lie between 0 and 1, got {smoothing!r}")
+        raise GraphError(f"{what}: label_smoothing must lie between 0 and 1, got {smoothing!r}")
     classes = None if class_weight is None else _class_weight(what, class_weight, scores)
     balance = None if classes is None or goal.dtype in FLOATS else take(classes, goal)
     if goal.dtype in INTEGERS:
