@@ -193,8 +193,7 @@ def values_for(nodes: list[Expr]) -> tuple[dict[Expr, Any], dict[str, int]]:
     return values, {name: sizes[name] for leaf in leaves for name in size_names(leaf.shape)} | sizes
 
 
-@pytest.mark.parametrize("rule", STRUCTURAL, ids=lambda rule: rule.name)
-def test_each_structural_rule_keeps_shape_dtype_and_value(rule: Structural):
+def check_structural(rule: Structural) -> None:
     examples = rule.examples()
     assert examples
     for left in examples:
@@ -208,6 +207,47 @@ def test_each_structural_rule_keeps_shape_dtype_and_value(rule: Structural):
         with namespace.settings():
             true, found = interpret([left, right], values, sizes, namespace)
         np.testing.assert_allclose(found, true, rtol=1e-15)
+
+
+@pytest.mark.parametrize("rule", STRUCTURAL, ids=lambda rule: rule.name)
+def test_each_structural_rule_keeps_shape_dtype_and_value(rule: Structural):
+    check_structural(rule)
+
+
+@pytest.mark.parametrize("rule", STRUCTURAL, ids=lambda rule: rule.name)
+def test_a_wrong_structural_rule_is_found(rule: Structural):
+    def wrong(node: Expr) -> Expr | None:
+        right = rule.rewrite(node)
+        return None if right is None else multiply(right, 1.001)
+
+    with pytest.raises(AssertionError):
+        check_structural(replace(rule, rewrite=wrong))
+
+
+# Rules that are allowed another rounding, or give a true value for an infinity.
+ROUNDED = {"log of exp", "constants of a product", "constant over constant", "constant times ratio"}
+SPECIAL = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1.7e308, -1.7e308, 5e-324, 0.1, -3.0)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [rule for rule in SIMPLIFY if isinstance(rule, Rule) and rule.name not in ROUNDED],
+    ids=lambda rule: rule.name,
+)
+def test_simplification_keeps_every_bit_of_special_values(rule: Rule):
+    finite = {leaf for leaf in rule.variables if leaf.attrs["accepts"]}
+    grids = [
+        [True, False] if leaf.dtype == BOOL
+        else [v for v in SPECIAL if math.isfinite(v) or leaf not in finite]
+        for leaf in rule.variables
+    ]  # fmt: skip
+    rows = list(zip(*product(*grids), strict=True))
+    values = {leaf: np.array(row, leaf.dtype) for leaf, row in zip(rule.variables, rows,
+                                                                   strict=True)}  # fmt: skip
+    namespace = namespace_of("numpy")
+    with namespace.settings():
+        left, right = interpret([rule.left, rule.right], values, {}, namespace)
+    np.testing.assert_array_equal(*np.broadcast_arrays(right, left))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

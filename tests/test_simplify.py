@@ -229,3 +229,51 @@ def test_simplified_gradients_have_the_same_values():
 def test_a_common_factor_is_not_pulled_out():
     a, b, c = (sn.input(name, (), "float64") for name in "abc")
     assert simplify(a * b + a * c) is a * b + a * c
+
+
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "log_sigmoid", "silu", "gelu", "mish",
+               "softsign", "hardtanh", "hardswish", "tanh", "sigmoid", "softplus")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("kind", [simplify, stabilize], ids=lambda f: f.__name__)
+def test_activations_and_two_derivatives_keep_their_values(name, kind):
+    x = vector()
+    first = sn.sum(sn.functions.FUNCTIONS[name](x) ** 2)
+    slope = sn.grad(first, x)
+    curvature = sn.grad(sn.sum(slope), x)
+    points = {"x": np.array([-3.1, -1.0, -0.2, 0.0, 0.3, 1.0, 2.7])}
+    for true, found in zip(evaluate([first, slope, curvature], points),
+                           evaluate(kind([first, slope, curvature]), points),
+                           strict=True):  # fmt: skip
+        np.testing.assert_allclose(found, true, rtol=1e-12, atol=1e-14)
+
+
+def test_the_naive_spellings_become_the_stable_functions():
+    x = vector()
+    assert stabilize(1 / (1 + sn.exp(-x))) is sn.sigmoid(x)
+    assert stabilize(sn.exp(x) / (sn.exp(x) + 1)) is sn.sigmoid(x)
+    assert stabilize(sn.log(sn.exp(x) + 1)) is sn.softplus(x)
+    assert stabilize(sn.log(1 / (1 + sn.exp(-x)))) is -sn.softplus(-x)
+    assert stabilize(sn.log(1 - sn.sigmoid(x))) is -sn.softplus(x)
+    assert stabilize(sn.log(1 + x)) is sn.log1p(x)
+    assert stabilize(sn.exp(x) - 1) is sn.expm1(x)
+    assert stabilize(sn.log(sn.softmax(x))) is sn.log_softmax(x)
+    assert stabilize(sn.log(sn.sum(sn.exp(x)))) is sn.logsumexp(x)
+    z, y = sn.input("z", ("N", "T", 4), "float64"), sn.input("y", ("N", "T"), "int64")
+    assert stabilize(sn.log(pick(sn.softmax(z), y))) is pick(sn.log_softmax(z), y)
+
+
+@pytest.mark.parametrize("axes", [(), ("N",), ("N", "T")], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cross_entropy_of_any_rank(axes, dtype):
+    z, y = sn.input("z", (*axes, 4), dtype), sn.input("y", axes, "int64")
+    gradient = sn.grad(-sn.mean(pick(sn.log_softmax(z), y)), z)
+    result, firings = stabilize_report(gradient)
+    assert len(firings) == 1
+    assert (result.shape, result.dtype) == (gradient.shape, gradient.dtype)
+    random = np.random.default_rng(0)
+    shape = tuple({"N": 3, "T": 2}[name] for name in axes)
+    feeds = {"z": random.normal(size=(*shape, 4)).astype(dtype), "y": random.integers(0, 4, shape)}
+    true, found = evaluate([gradient, result], feeds)
+    np.testing.assert_allclose(found, true, atol=1e-6 if dtype == "float32" else 1e-15)
