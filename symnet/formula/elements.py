@@ -31,6 +31,7 @@ from symnet.formula.tree import (
     Relation,
     Scaled,
     Symbol,
+    walk,
 )
 from symnet.ops.contraction import split
 from symnet.ops.core import BOOL
@@ -46,17 +47,7 @@ Indices = tuple[Formula, ...]
 
 def symbols(formula: object) -> set[str]:
     """The names of all symbols in a formula, or in a tuple of them."""
-    found: set[str] = set()
-    stack: list[object] = [formula]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, Symbol):
-            found.add(part.name)
-        elif isinstance(part, tuple):
-            stack.extend(part)
-        elif isinstance(part, Formula):
-            stack.extend(getattr(part, slot) for slot in part.__slots__)
-    return found
+    return {part.name for part in walk(formula) if isinstance(part, Symbol)}
 
 
 def mentions(formula: object, names: set[str]) -> bool:

@@ -96,19 +96,22 @@ def intermediates(outputs: Iterable[Expr], named: Mapping[Expr, object]) -> list
         weights[node], depths[node] = 1, 0
 
     for node in order:
-        if node in named or is_atom(node):
+        if is_atom(node):
             weights[node], depths[node] = 1, 0
             continue
         parts = [core(arg) for arg in node.args]
         depths[node] = 1 + max(depths[arg] for arg in (*parts, *node.args))
         while True:
             weights[node] = 1 + sum(weights[part] for part in parts)
-            heaviest = max(parts, key=lambda part: (weights[part], depths[part]))
-            deep = depths[node] > DEEPEST
-            if (weights[node] <= LONGEST and not deep) or weights[heaviest] == 1:
+            heaviest = max(parts, key=weights.__getitem__)
+            short = weights[node] <= LONGEST and depths[node] <= DEEPEST
+            if short or weights[heaviest] == 1:
                 break
             choose(heaviest)
-            depths[node] = 1 + max(depths[core(arg)] for arg in node.args)
+            depths[node] = 1 + max(depths[part] for part in parts)
+        if node in named:
+            weights[node], depths[node] = 1, 0
+            continue
         repeated = users[node] > 1 and weights[node] >= REPEATED
         if repeated and not is_elided(node) and node not in kept:
             choose(node)
@@ -118,6 +121,6 @@ def intermediates(outputs: Iterable[Expr], named: Mapping[Expr, object]) -> list
 def _users(order: Iterable[Expr], named: Mapping[Expr, object]) -> Counter[Expr]:
     found: Counter[Expr] = Counter()
     for node in order:
-        if not is_elided(node) and node not in named:
+        if not is_elided(node) and node.op is not NAMED:
             found.update(core(arg) for arg in set(node.args))
     return found

@@ -11,6 +11,7 @@ from symnet.formula.algebra import divide, literal, multiply, negate, power, sca
 from symnet.formula.tree import (
     EULER,
     ONE,
+    RAISED,
     Apply,
     Fence,
     Formula,
@@ -28,7 +29,6 @@ from symnet.sizes import Dimension, Size
 
 _RELATIONS = {"less": "<", "less_equal": "≤", "equal": "=", "not_equal": "≠"}
 _TURNED = {"<": ">", "≤": "≥", "=": "=", "≠": "≠"}
-_SQUARABLE = {"sinh", "cosh", "tanh", "sin", "cos", "tan", "sech"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _divide(given: Operands) -> Formula:
 def _power(given: Operands) -> Formula:
     base, exponent = given.formulas
     elementwise = not given.all_scalar
-    if isinstance(base, Apply) and base.name in _SQUARABLE and isinstance(exponent, Number):
+    if isinstance(base, Apply) and base.name in RAISED and isinstance(exponent, Number):
         elementwise = False
     return power(base, exponent, elementwise)
 

@@ -20,6 +20,7 @@ from symnet.formula.printer import (
 from symnet.formula.tree import (
     EULER,
     ONES,
+    RAISED,
     Apply,
     Chain,
     Element,
@@ -39,9 +40,11 @@ from symnet.formula.tree import (
     Transpose,
 )
 
-_GREEK = frozenset(
-    ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega"]
-)
+_GREEK_NAMES = """
+alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon
+phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega
+"""
+_GREEK = frozenset(_GREEK_NAMES.split())
 _CHARACTERS = {
     **{"Δ": r"\Delta", "δ": r"\delta", "σ": r"\sigma", "α": r"\alpha", "β": r"\beta"},
     **{"γ": r"\gamma", "ε": r"\epsilon", "η": r"\eta", "θ": r"\theta", "λ": r"\lambda"},
@@ -147,7 +150,7 @@ class LatexPrinter(Printer):
         if formula.elementwise and not isinstance(formula.base, Apply):
             raised = self.show(formula.exponent)
             return f"{self.inside(formula.base, ATOM)}^{{\\circ {raised}}}", FACTOR
-        if isinstance(formula.base, Apply) and isinstance(formula.exponent, Number):
+        if isinstance(formula.base, Apply) and formula.base.name in RAISED:
             arguments = self.listed(formula.base.arguments)
             return f"{self._head(formula.base)}^{exponent}({arguments})", FACTOR
         if formula.base == EULER:

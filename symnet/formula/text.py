@@ -19,6 +19,7 @@ from symnet.formula.printer import (
 )
 from symnet.formula.tree import (
     EULER,
+    RAISED,
     Apply,
     Chain,
     Element,
@@ -89,7 +90,7 @@ class TextPrinter(Printer):
         small, base = superscript(formula.exponent), self.inside(formula.base, ATOM)
         if formula.elementwise and not isinstance(formula.base, Apply):
             return f"{base}^∘{self.inside(formula.exponent, ATOM)}", FACTOR
-        if small and isinstance(formula.base, Apply) and formula.base.name.isalpha():
+        if small and isinstance(formula.base, Apply) and formula.base.name in RAISED:
             arguments = self.listed(formula.base.arguments)
             return f"{self._head(formula.base)}{small}({arguments})", FACTOR
         if small:

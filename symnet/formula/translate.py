@@ -23,6 +23,7 @@ from symnet.formula.scalars import (
 )
 from symnet.formula.tree import (
     COLON,
+    ONE,
     ONES,
     Apply,
     Definition,
@@ -38,6 +39,7 @@ from symnet.formula.tree import (
     Symbol,
     Transpose,
 )
+from symnet.ops.contraction import split
 from symnet.ops.core import BOOL, BROADCAST, broadcast, number, scalar_constant
 from symnet.ops.gather import parts, scatter_add
 from symnet.ops.leaves import NAMED, UNKNOWN
@@ -232,6 +234,14 @@ class Translator(Elements):
         return Apply("place", (self.array(node.args[0]), Element(Symbol("0"), places)))
 
     def _whole_einsum(self, node: Expr) -> Formula:
+        letters, out = split(node.attrs["spec"])
+        arrays = [k for k, own in enumerate(letters) if own]
+        if len(arrays) == 1 and letters[arrays[0]] == out:
+            product: Formula = ONE
+            for own, arg in zip(letters, node.args, strict=True):
+                part = scaled(self.array(arg), not own or is_scalar(arg))
+                product = multiply(scaled(product, scalar=True), part)
+            return product
         factors = as_matrix_product(node.attrs["spec"])
         if factors is None:
             return self.element(node, ()) if node.shape == () else self.introduce(node, "T", True)
@@ -261,9 +271,10 @@ class Translator(Elements):
         assert isinstance(row, Reduction)
         if row is SUM and is_scalar(arg):
             return self.repeated_sum(node)
-        while row is SUM and node.shape == () and core(arg).op is SUM:
+        whole_sum = row is SUM and node.shape == ()
+        while whole_sum and core(arg).op is SUM and core(arg) not in self.named:
             arg = core(arg).args[0]
-        square = _squared(arg) if row is SUM and node.shape == () else None
+        square = _squared(arg) if whole_sum and core(arg) not in self.named else None
         if square is not None:
             return Power(Fence("norm", self.array(square)), Number(Fraction(2)))
         if node.shape == () or row.name == "logsumexp":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from fractions import Fraction
 
 
@@ -180,3 +181,17 @@ ZERO = Number(Fraction(0))
 ONE = Number(Fraction(1))
 ONES = Symbol("\N{MATHEMATICAL BOLD DIGIT ONE}")
 EULER = Symbol("e")
+# Functions whose powers are written at the name: sech²(x).
+RAISED = frozenset({"sin", "cos", "tan", "sinh", "cosh", "tanh", "sech"})
+
+
+def walk(formula: object) -> Iterator[Formula]:
+    """Every node of a formula, or of a tuple of them."""
+    stack: list[object] = [formula]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, tuple):
+            stack.extend(part)
+        elif isinstance(part, Formula):
+            yield part
+            stack.extend(getattr(part, field.name) for field in fields(part))  # type: ignore[arg-type]

@@ -1,0 +1,91 @@
+"""The sheet: forward equations, the adjoints of pre-activations, one gradient a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from symnet.expr import Expr
+from symnet.formula.printer import Printer
+from symnet.formula.tex import LatexPrinter
+from symnet.formula.text import TextPrinter
+from symnet.formula.tree import Definition, Formula
+
+_COLUMN = 40
+
+
+@dataclass(frozen=True)
+class Line:
+    """left = middle = right, of a shape, with definitions of symbols that it needs."""
+
+    left: Formula
+    right: Formula
+    middle: Formula | None = None
+    shape: str = ""
+    notes: tuple[Definition, ...] = ()
+
+    def show(self, printer: Printer, middle: bool) -> str:
+        """The equation in a notation, with the middle part or without."""
+        sides = [self.left, *([self.middle] if self.middle and middle else []), self.right]
+        return " = ".join(printer.show(side) for side in sides)
+
+
+@dataclass(frozen=True)
+class Sheet(Mapping[str, Expr]):
+    """The gradients of a loss: a mapping from a parameter's name to its gradient.
+
+    It prints as the forward equations, the adjoints of pre-activations and one gradient a
+    parameter; `latex()` is the backward part as an aligned environment.
+    """
+
+    loss: Expr
+    gradients: Mapping[str, Expr]
+    forward: tuple[Line, ...]
+    legend: tuple[Definition, ...]
+    backward: tuple[Line, ...]
+    remarks: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Expr:
+        return self.gradients[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.gradients)
+
+    def __len__(self) -> int:
+        return len(self.gradients)
+
+    def __str__(self) -> str:
+        printer = TextPrinter()
+        width = max(len(printer.show(line.left)) for line in self.forward)
+        rows = [_row(printer, line, width) for line in self.forward]
+        rows += [f"{'':{_COLUMN}} {printer.show(item)}" for item in self.legend]
+        rows += [_row(printer, line) for line in self.backward]
+        return "\n".join([*rows, *self.remarks])
+
+    def latex(self) -> str:
+        """The adjoints and gradients as LaTeX, with the definitions their symbols need."""
+        printer = LatexPrinter()
+        rows = []
+        for line in self.backward:
+            equation = line.show(printer, middle=False)
+            left = printer.show(line.left)
+            rows.append(f"{left} &{equation.removeprefix(left).lstrip()}")
+            for note in line.notes:
+                defined = printer.show(note.left)
+                rows.append(f"{defined} &= {printer.show(note.right)}")
+        return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+
+    def _repr_latex_(self) -> str:
+        return f"${self.latex()}$"
+
+    def __repr__(self) -> str:
+        return f"<gradients of the loss by {', '.join(self.gradients)}>"
+
+
+def _row(printer: Printer, line: Line, width: int = 0) -> str:
+    left = printer.show(line.left)
+    equation = f"{left:{width}}" + line.show(printer, middle=True).removeprefix(left)
+    notes = [line.shape, *(printer.show(note) for note in line.notes)]
+    beside = "    ".join(note for note in notes if note)
+    gap = "" if len(equation) < _COLUMN else "   "
+    return f"{equation:{_COLUMN}}{gap} {beside}".rstrip()
