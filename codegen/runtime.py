@@ -141,28 +141,15 @@ class Binding:
         self._pointers = plan.pointers(layout, addresses, arena_at, clocks_at, clock_words, workers)
         self._control, _ = _aligned_words(_CONTROL_WORDS)
         self._control[_STOPPED] = -1
-        self._ragged = np.array((*executable.launch.ragged, 0), np.int64)
+        self._ragged = _words(*executable.launch.ragged, 0)
         self._scratch = np.zeros(2 * workers, np.int64)
-        self._cells = np.array(
-            [
-                executable.table.ctypes.data,
-                0,
-                self._pointers.ctypes.data,
-                clocks_at,
-                self._control.ctypes.data,
-                self._ragged.ctypes.data,
-            ],
-            np.int64,
-        )
-        self._numbers = np.array(
-            [
-                len(executable.table),
-                layout.table.shape[1],
-                self._pointers.shape[1],
-                clock_words,
-                plan.clocks,
-            ],
-            np.int64,
+        table = executable.table
+        self._cells = _words(
+            table.ctypes.data, 0, self._pointers.ctypes.data, clocks_at,
+            self._control.ctypes.data, self._ragged.ctypes.data,
+        )  # fmt: skip
+        self._numbers = _words(
+            len(table), layout.table.shape[1], self._pointers.shape[1], clock_words, plan.clocks
         )
         # Asking an array for its address costs as much as a small kernel.
         self._addresses = tuple(
@@ -216,6 +203,10 @@ class Binding:
         scratch, numbers, cells = self._addresses
         scratch += 16 * worker
         self._call(scratch, scratch + 8, worker, self._executable.workers, numbers, cells)
+
+
+def _words(*values: int) -> npt.NDArray[np.int64]:
+    return np.array(values, np.int64)
 
 
 def _aligned(count: int) -> tuple[Array, int]:

@@ -8,79 +8,87 @@ The variant is a number with one bit for each ragged rule, set where its last, s
 """
 
 # Numba types its decorators only in part.
-# mypy: disable-error-code="call-arg, unreachable, var-annotated"
+# mypy: disable-error-code="no-untyped-call, call-overload, call-arg, unreachable, var-annotated"
 
 from __future__ import annotations
 
 from typing import Any
 
+from numba import njit
+
 from codegen.cpu.calls import atomic_load, call_kernel, meet
 from codegen.cpu.operations import int64_at, offset
 
 
+@njit(error_model="numpy", nogil=True)
+def begin_or_count(control: Any, first: Any, worker: Any, workers: Any, meetings: Any) -> Any:
+    """Notes that an outermost sequence begins, or that an iteration of it is complete. True if all
+    leave after this iteration: the first worker decides, so that none goes on alone."""
+    decided = 80 + 16 * (meetings & 1)
+    if worker == 0:
+        control[48] = 0 if first else control[48] + 1
+        if first:
+            control[64] = -1
+        control[decided] = 0 if first else atomic_load(control, 32)
+    if first:
+        return False
+    if workers > 1 and not meet(control, 16, 0, workers, meetings):
+        return True
+    return control[decided] != 0
+
+
+@njit(error_model="numpy", nogil=True)
+def last_values(known: Any, ragged: Any, rules: Any, value: Any) -> Any:
+    """The bits of those rules whose sizes are smaller in the iteration at hand."""
+    bits = 0
+    for rule in range(rules // 256, rules // 256 + rules % 256):
+        batch, total = known[ragged[2 * rule]], known[ragged[2 * rule + 1]]
+        if batch <= 0 or total <= 0:
+            bits |= 1 << rule
+            continue
+        count = (total + batch - 1) // batch
+        if value % count == count - 1 and total % batch != 0:
+            bits |= 1 << rule
+    return bits
+
+
 def kernel(worker: Any, workers: Any, n: Any, p: Any) -> None:
     """Runs worker `worker`'s share of the whole table."""
-    table, sizes = int64_at(p, 0), int64_at(p, 1)
-    pointers = offset(int64_at(p, 2), worker * n[2])
-    clocks = offset(int64_at(p, 3), worker * n[3])
-    control, ragged = int64_at(p, 4), int64_at(p, 5)
-    row, variant, meetings = 0, 0, 0
+    table, sizes, control = int64_at(p, 0), int64_at(p, 1), int64_at(p, 4)
+    pointers, clocks = offset(int64_at(p, 2), worker * n[2]), offset(int64_at(p, 3), worker * n[3])
+    row, known, variant, meetings = 0, 0, 0, 0
     while row < n[0]:
-        entry, known = offset(table, row * 8), offset(sizes, variant * n[1])
-        code = entry[0]
+        entry, code = row * 8, table[row * 8]
         row += 1
         if code == 0:  # call
-            call_kernel(
-                entry[1], worker, workers, offset(known, entry[2]), offset(pointers, entry[3])
-            )
+            n_there, p_there = offset(sizes, known + table[entry + 2]), table[entry + 3]
+            call_kernel(table[entry + 1], worker, workers, n_there, offset(pointers, p_there))
             continue
         if code == 1:  # barrier
-            if workers > 1:
-                if not meet(control, 16, 0, workers, meetings):
-                    return
-                meetings += 1
+            if workers > 1 and not meet(control, 16, 0, workers, meetings):
+                return
+            meetings += 1
             continue
-        # What is left begins, continues or leaves a sequence; `top` is its row.
-        top, leave = offset(table, entry[1] * 8), False
-        if code == 2:  # begin
-            clocks[top[2]] = known[top[3]] - 1
-            clocks[n[4] + top[2]] = known[top[3]] + known[top[4]]
-            if top[7] == 0 and worker == 0:
-                control[48], control[64] = 0, -1
-        elif code == 3:  # end
-            if top[7] == 0:
-                if worker == 0:
-                    control[48] += 1
-                    control[80 + 16 * (meetings & 1)] = atomic_load(control, 32)
-                # All leave after the same iteration, or none does.
-                decided = 80 + 16 * (meetings & 1)
-                if workers > 1:
-                    if not meet(control, 16, 0, workers, meetings):
-                        return
-                    meetings += 1
-                if control[decided] != 0:
-                    return
-        else:  # until
-            if clocks[entry[2]] == 0:
-                continue
-            leave = True
-            if top[7] == 0 and worker == 0:
-                control[64] = entry[3]
-        first, last = top[6] // 256, top[6] // 256 + top[6] % 256
-        for rule in range(first, last):
-            variant &= ~(1 << rule)
-        value = clocks[top[2]] + 1
-        if leave or value >= clocks[n[4] + top[2]]:
-            row = top[5] + 1
+        if code == 4 and clocks[table[entry + 2]] == 0:  # until, and not yet
             continue
-        clocks[top[2]] = value
-        row = entry[1] + 1
-        known = offset(sizes, variant * n[1])
-        for rule in range(first, last):
-            batch, total = known[ragged[2 * rule]], known[ragged[2 * rule + 1]]
-            if batch <= 0 or total <= 0:
-                variant |= 1 << rule
-                continue
-            count = (total + batch - 1) // batch
-            if value % count == count - 1 and total % batch != 0:
-                variant |= 1 << rule
+        # What is left begins, continues or leaves the sequence whose first row is `top`.
+        top = table[entry + 1] * 8
+        clock, end = table[top + 2], n[4] + table[top + 2]
+        if code == 2:
+            clocks[clock] = sizes[known + table[top + 3]] - 1
+            clocks[end] = clocks[clock] + 1 + sizes[known + table[top + 4]]
+        if table[top + 7] == 0 and code == 4 and worker == 0:
+            control[64] = table[entry + 3]
+        if table[top + 7] == 0 and code != 4:
+            if begin_or_count(control, code == 2, worker, workers, meetings):
+                return
+            meetings += code == 3
+        variant &= ~(((1 << table[top + 6] % 256) - 1) << (table[top + 6] // 256))
+        known = variant * n[1]
+        clocks[clock] += 1
+        row = table[top + 5] + 1
+        if code != 4 and clocks[clock] < clocks[end]:
+            row = table[entry + 1] + 1
+            mine = offset(sizes, known)
+            variant |= last_values(mine, int64_at(p, 5), table[top + 6], clocks[clock])
+            known = variant * n[1]
