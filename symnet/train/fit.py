@@ -93,7 +93,9 @@ class Fit:
                 chunk = self.loop.run(done, self._most(done, last))
                 done += chunk.complete
                 self._note(chunk)
-                if not self.history.stopped:
+                if self.history.stopped:
+                    self.record.close_epochs(self.history)
+                else:
                     self._end_epochs(trained)
                 if interrupted.is_set() and not self.history.stopped:
                     self.history.stopped = f"interrupted at step {self._step()}"
