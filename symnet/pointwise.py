@@ -252,10 +252,9 @@ class _Reader:
     def _add(self, node: Any) -> Slot:
         total = self.read(node.args[0])
         for arg in node.args[1:]:
-            if arg.is_Mul and arg.args[0] is sympy.S.NegativeOne:
-                total = self.emit(f.subtract, total, self._product(arg.args[1:]))
-            elif arg.is_Number and arg.is_negative:
-                total = self.emit(f.subtract, total, self._constant(-arg))
+            taken = _taken_away(arg)
+            if taken:
+                total = self.emit(f.subtract, total, self._product(taken))
             else:
                 total = self.emit(f.add, total, self.read(arg))
         return total
@@ -267,9 +266,6 @@ class _Reader:
 
     def _product(self, factors: Sequence[Any]) -> Slot:
         first, *rest = factors
-        if rest and _is_reciprocal(first) and not self.varies(first):
-            # SymPy writes x/3 as 3**(-1)*x.
-            first, *rest = rest[0], first, *rest[1:]
         total = self.read(first)
         for factor in rest:
             if _is_reciprocal(factor):
@@ -299,6 +295,14 @@ class _Reader:
         for value, condition in reversed(cases):
             total = self.emit(f.where, self.read(condition), self.read(value), total)
         return total
+
+
+def _taken_away(term: Any) -> tuple[Any, ...]:
+    """The factors of what a term of a sum subtracts: SymPy keeps a - 2*b as a + (-2)*b."""
+    first, *rest = term.args if term.is_Mul else (term,)
+    if not (first.is_Number and first.is_negative):
+        return ()
+    return tuple(rest) if first is sympy.S.NegativeOne and rest else (-first, *rest)
 
 
 def _is_reciprocal(node: Any) -> bool:
