@@ -100,6 +100,12 @@ class Expr:
         """The name of an input, parameter or named intermediate, else None."""
         return self.attrs.get("name")
 
+    def parameters(self) -> list[Expr]:
+        """The parameters it depends on, in topological order; NameClashError if two share a
+        name."""
+        found: list[Expr] = Expr.dispatch["parameters"](self)
+        return found
+
     def __hash__(self) -> int:
         return id(self) >> 4
 

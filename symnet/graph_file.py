@@ -14,7 +14,17 @@ import numpy as np
 from symnet import init
 from symnet.errors import SymnetError, TrainingError
 from symnet.expr import Expr, make, topological
-from symnet.ops.leaves import INPUT, PARAMETER, STATE, STEP, Initialiser, Start, check_name, step, training
+from symnet.ops.leaves import (
+    INPUT,
+    PARAMETER,
+    STATE,
+    STEP,
+    Initialiser,
+    Start,
+    check_name,
+    step,
+    training,
+)
 from symnet.ops.registry import OPS
 from symnet.reference.starts import starting_value
 from symnet.sizes import Size

@@ -23,7 +23,8 @@ ORDER = {
     "symnet": """
         lazy errors sizes expr ops functions rules rows diff simplify cost formula feeds reference
         check
-        init schedules nn losses metrics optim stop step lower compile data train parse
+        init graph_file schedules nn losses metrics optim pointwise stop step lower compile data
+        train parse
         __init__ report export sklearn cli __main__
     """,
 }

@@ -144,8 +144,8 @@ class _Composer:
         wanted = {*self.named, *self.softmaxes}
         for node in topological([*self.softmaxes, self.loss]):
             if node in wanted:
-                body = self.translator.body(node)
-                lines += self.line(self.translator.named[node], body, node)
+                equation = self.translator.equation(node, self.translator.named[node])
+                lines += self.line(equation.left, equation.right, node)
         return lines + self.line(self.loss_symbol, self.translator.body(self.loss), self.loss)
 
     def legend(self) -> tuple[Definition, ...]:

@@ -137,10 +137,10 @@ class _Deriver:
         if top in self.symbols:
             self.symbols[top] = names.named[top] = self.symbols[self.loss]
 
-    def forward(self) -> tuple[Definition, ...]:
+    def forward(self) -> dict[Expr, Definition]:
         """Each node on the way from its operands."""
         moving = [n for n in self.order if n.args and n.op not in _SILENT and n is not self.wrt]
-        return tuple(Definition(self.symbols[n], self.local.body(n)) for n in moving)
+        return {node: self.local.equation(node, self.symbols[node]) for node in moving}
 
     def run(self) -> dict[Expr, Expr]:
         """The adjoints, step by step."""
@@ -192,16 +192,16 @@ def derive(loss: Expr, wrt: Expr) -> Derivation:
     full = Translator([loss, *(state for *_, state, _ in deriver.steps)])
     full.define_long([state for *_, state, _ in deriver.steps])
     top = deriver.symbols[loss]
+    forward = deriver.forward()
     steps = []
     for place, (node, operand, handed, state, meets) in enumerate(deriver.steps, 1):
-        equation = Definition(deriver.symbols[node], deriver.local.body(node))
         so_far = Definition(Partial(top, deriver.symbols[operand]), full.array(state))
         shape = show_shape(operand.shape) if operand.shape else ""
         rule = _rule(node)
-        steps.append(Step(place, node, operand, equation, rule, handed, so_far, shape, meets))
+        steps.append(Step(place, node, operand, forward[node], rule, handed, so_far, shape, meets))
     result = Definition(Partial(top, deriver.symbols[wrt]), full.array(gradient))
     where = full.needed([*(step.adjoint.right for step in steps), result.right])
-    return Derivation(gradient, deriver.forward(), tuple(steps), tuple(where), result)
+    return Derivation(gradient, tuple(forward.values()), tuple(steps), tuple(where), result)
 
 
 def _rule(node: Expr) -> str:

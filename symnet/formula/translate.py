@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from symnet.expr import Expr, make, topological
-from symnet.formula.algebra import literal, matrix_product, multiply, plain, scaled, transpose
+from symnet.formula.algebra import matrix_product, multiply, plain, scaled, transpose
 from symnet.formula.elements import Elements, fold, mentions, symbols
 from symnet.formula.naming import Names, core, intermediates, is_scalar, is_squeeze
+from symnet.formula.patterns import (
+    as_array,
+    automatic_name,
+    column,
+    guarded_root,
+    index_range,
+    listed,
+    squared,
+)
 from symnet.formula.products import as_matrix_product
 from symnet.formula.scalars import (
     Operands,
@@ -30,7 +39,6 @@ from symnet.formula.tree import (
     Element,
     Fence,
     Formula,
-    Listed,
     MatrixProduct,
     Number,
     Power,
@@ -40,14 +48,13 @@ from symnet.formula.tree import (
     Transpose,
 )
 from symnet.ops.contraction import split
-from symnet.ops.core import BOOL, BROADCAST, broadcast, number, scalar_constant
+from symnet.ops.core import BOOL, broadcast, number, scalar_constant
 from symnet.ops.gather import parts, scatter_add
 from symnet.ops.leaves import NAMED, UNKNOWN
 from symnet.ops.pointwise import Pointwise
 from symnet.ops.reduction import SOFTMAX, SUM, Reduction
-from symnet.ops.table import less, sqrt, where
-from symnet.ops.views import IOTA, RESHAPE
-from symnet.sizes import Dimension, add_sizes, scale_size, show_shape
+from symnet.ops.views import IOTA
+from symnet.sizes import show_shape
 
 _SMALL = 9  # a constant array of no more elements is written out
 
@@ -92,9 +99,23 @@ class Translator(Elements):
     def define_long(self, outputs: Iterable[Expr]) -> None:
         """Name and define what would make the formulas of these outputs too long."""
         for node in intermediates(outputs, self.named):
-            symbol = Symbol(self.names.fresh(*_automatic(node)))
-            self.definitions.append(Definition(symbol, self.body(node)))
+            symbol = Symbol(self.names.fresh(*automatic_name(node)))
+            self.definitions.append(self.equation(node, symbol))
             self.named[node] = symbol
+
+    def equation(self, node: Expr, symbol: Formula) -> Definition:
+        """What the node is, as the definition of a symbol: element by element if need be."""
+        before = len(self.definitions)
+        right = self.body(node)
+        last = self.definitions[-1] if len(self.definitions) > before else None
+        if last is None or not isinstance(last.left, Element) or last.left.base != right:
+            return Definition(symbol, right)
+        # The name that the body was given is not needed: this definition takes its place.
+        self.definitions.pop()
+        assert isinstance(right, Symbol)
+        self.names.taken.discard(right.name)
+        self.named[node.args[0] if node.op is NAMED else node] = symbol
+        return Definition(Element(symbol, last.left.indices), last.right)
 
     def body(self, node: Expr) -> Formula:
         """What the node is, even if it has a name of its own."""
@@ -137,6 +158,7 @@ class Translator(Elements):
         """A name for the node, defined element by element."""
         symbol = Symbol(self.names.fresh(base, numbered))
         indices = self.letters(node.shape)
+        self.named.pop(node, None)
         with self.inside(indices):
             body = self.element(node, indices)
         self.definitions.append(Definition(Element(symbol, indices), body))
@@ -146,11 +168,12 @@ class Translator(Elements):
     def _whole_pointwise(self, node: Expr) -> Formula:
         if any(core(arg).op is IOTA for arg in node.args):
             return self.introduce(node, "Y")
-        root = _guarded_root(node)
+        root = guarded_root(node)
         if root is not None:
             return self._root(root)
         args = list(node.args)
-        if node.op.name == "multiply" and _column(args[0]) is not None is _column(args[1]):
+        columns = [column(arg) is not None for arg in args]
+        if node.op.name == "multiply" and columns == [True, False]:
             args.reverse()
         formulas = [self.array(arg) for arg in args]
         return pointwise_formula(Operands(node, formulas, [is_scalar(arg) for arg in args]))
@@ -162,7 +185,7 @@ class Translator(Elements):
         return Fence("root", inner)
 
     def _whole_broadcast(self, node: Expr) -> Formula:
-        source = _column(node)
+        source = column(node)
         if source is not None and source not in self.named:
             self._introduce_column(source)
         return self.array(node.args[0])
@@ -204,7 +227,7 @@ class Translator(Elements):
 
     def _whole_slice(self, node: Expr) -> Formula:
         ranges = tuple(
-            Symbol(":") if (start, step, size) == (0, 1, whole) else _range(start, step, size)
+            Symbol(":") if (start, step, size) == (0, 1, whole) else index_range(start, step, size)
             for start, step, size, whole in zip(
                 node.attrs["start"],
                 node.attrs["step"],
@@ -222,7 +245,7 @@ class Translator(Elements):
     def _whole_place(self, node: Expr) -> Formula:
         # Zeros with the operand at a place: the place is written as the slice it fills.
         places = tuple(
-            Symbol(":") if size == whole else _range(start, step, size)
+            Symbol(":") if size == whole else index_range(start, step, size)
             for start, step, size, whole in zip(
                 node.attrs["start"],
                 node.attrs["step"],
@@ -244,7 +267,7 @@ class Translator(Elements):
             return product
         factors = as_matrix_product(node.attrs["spec"])
         if factors is None:
-            return self.element(node, ()) if node.shape == () else self.introduce(node, "T", True)
+            return self._einsum(node, ()) if node.shape == () else self.introduce(node, "T", True)
         written = []
         for factor in factors:
             whole = self._repeated(node.args[factor.operand])
@@ -259,10 +282,10 @@ class Translator(Elements):
         if node.ndim < 2 or inner.ndim >= node.ndim:
             return whole
         squeezed = [size for size in node.args[0].shape if size != 1]
-        column = node.args[0].ndim == node.ndim and node.args[0].shape[-1] == 1
+        is_column = node.args[0].ndim == node.ndim and node.args[0].shape[-1] == 1
         if not squeezed or node.op.name != "broadcast":
             return whole
-        if column:
+        if is_column:
             return matrix_product([whole, Transpose(ONES)])
         return matrix_product([ONES, transpose(whole)])
 
@@ -274,20 +297,20 @@ class Translator(Elements):
         whole_sum = row is SUM and node.shape == ()
         while whole_sum and core(arg).op is SUM and core(arg) not in self.named:
             arg = core(arg).args[0]
-        square = _squared(arg) if whole_sum and core(arg) not in self.named else None
+        square = squared(arg) if whole_sum and core(arg) not in self.named else None
         if square is not None:
             return Power(Fence("norm", self.array(square)), Number(Fraction(2)))
         if node.shape == () or row.name == "logsumexp":
-            return self.element(node, (COLON,) * node.ndim)
+            return self._reduction(node, (COLON,) * node.ndim)
         whole = scaled(self.array(arg), scalar=False)
         if not isinstance(whole.body, (Symbol, Sum, MatrixProduct, Transpose)):
-            return self.element(node, (COLON,) * node.ndim)
+            return self._reduction(node, (COLON,) * node.ndim)
         bound = self.letters([arg.shape[axis] for axis in axes])
         folded = dict(zip(axes, bound, strict=True))
         indices = tuple(folded.get(axis, COLON) for axis in range(arg.ndim))
         part = multiply(replace(whole, body=None), scaled(Element(whole.body, indices), True))
         folded_part = fold(row, [b for b in bound if isinstance(b, Symbol)], part)
-        return _as_array(folded_part)
+        return as_array(folded_part)
 
     def _whole_gather(self, node: Expr) -> Formula:
         source, index, out = parts(node.attrs["spec"])
@@ -325,7 +348,7 @@ class Translator(Elements):
             symbol = Symbol(self.names.fresh("C"))
             self.named[node] = symbol
             return symbol
-        return _listed(value)
+        return listed(value)
 
     _ARRAYS: ClassVar[dict[str, Callable[[Translator, Expr], Formula]]] = {
         "broadcast": _whole_broadcast,
@@ -346,64 +369,3 @@ class Translator(Elements):
         "iota": lambda self, node: self.introduce(node, "i", True),
         "named": lambda self, node: self.array(node.args[0]),
     }
-
-
-def _column(node: Expr) -> Expr | None:
-    """The reduction of which a broadcast repeats one element along each row; None otherwise."""
-    inner = node.args[0] if node.op is BROADCAST else node
-    source = core(inner)
-    if inner.op is not RESHAPE or inner is source or inner.ndim <= source.ndim:
-        return None
-    return source if isinstance(source.op, Reduction) and source.shape else None
-
-
-def _guarded_root(node: Expr) -> Expr | None:
-    """x of where(x > 0, sqrt(where(x > 0, x, 1)), 0): the root, with derivative 0 at 0."""
-    if node.op is not where:
-        return None
-    condition, root, zero = node.args
-    if root.op is not sqrt or root.args[0].op is not where or scalar_constant(zero) != 0:
-        return None
-    again, inner, one = root.args[0].args
-    guards = condition is again and condition.op is less and scalar_constant(one) == 1
-    return inner if guards and condition.args[1] is inner else None
-
-
-def _range(start: Dimension, step: int, size: Dimension) -> Formula:
-    """The places start, start + step, ... of an axis: one place, or `first:behind last:step`."""
-    if size == 1:
-        return size_formula(start)
-    stop = add_sizes(start, scale_size(size, step))
-    if stop == -1:
-        stop = ""  # type: ignore[assignment]
-    return Symbol(f"{start}:{stop}" + (f":{step}" if step != 1 else ""))
-
-
-def _squared(node: Expr) -> Expr | None:
-    """The matrix or vector of which a node is the elementwise square; None if it is none."""
-    node = core(node)
-    op = node.op.name
-    square = op == "pow" and scalar_constant(node.args[1]) == 2
-    if not square and not (op == "multiply" and node.args[0] is node.args[1]):
-        return None
-    base = node.args[0]
-    return base if base.ndim in (1, 2) and core(base).shape == base.shape else None
-
-
-def _as_array(formula: Formula) -> Formula:
-    """A fold whose element keeps axes whole stands for an array."""
-    product = scaled(formula, scalar=True)
-    return plain(replace(product, over=product.over[:-1], body=product.over[-1]))
-
-
-def _listed(value: np.ndarray[Any, Any]) -> Formula:
-    if value.ndim == 0:
-        return literal(value.item(), value.dtype)
-    return Listed(tuple(_listed(item) for item in value))
-
-
-def _automatic(node: Expr) -> tuple[str, bool]:
-    """The name an intermediate gets, and whether such names are numbered from 1."""
-    if node.op is SOFTMAX:
-        return "P", False
-    return ("t" if node.ndim < 2 else "T"), True

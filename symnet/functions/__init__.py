@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from symnet.expr import Expr
 from symnet.functions import arrays, pointwise, products, reductions
+from symnet.ops.leaves import PARAMETER, leaves
 from symnet.ops.pointwise import Pointwise
 
 
@@ -22,3 +23,4 @@ FUNCTIONS: dict[str, object] = {}
 for _module in (pointwise, reductions, arrays, products):
     FUNCTIONS |= _public(_module)
 Expr.dispatch.update(FUNCTIONS)  # type: ignore[arg-type]
+Expr.dispatch["parameters"] = lambda node: leaves([node], PARAMETER)

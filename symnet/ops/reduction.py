@@ -238,6 +238,8 @@ def sum_over(node: Expr, axes: tuple[int, ...]) -> Expr:
 def reduce(row: Op, node: Expr, axis: object, keepdims: bool) -> Expr:
     """The reduction by a row over None (all), one or several axes."""
     axes = axes_of(node, axis, row.name)
+    if not axes and row is not ARGMAX:
+        return node
     reduced = sum_over(node, axes) if row is SUM else make(row, (node,), axes=axes)
     if not keepdims:
         return reduced

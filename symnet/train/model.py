@@ -99,8 +99,10 @@ def build(
     if not isinstance(given, Optimizer):
         raise TrainingError(f"the optimizer must be one such as sn.optim.Adam(1e-3), got {given!r}")
     chosen = parameters_of(loss, parameters)
-    loss, *measured = stabilize([loss, *(metrics or {}).values()])
-    gradients = tuple(simplify(stabilize(grad(loss, list(chosen)))))
+    # Stable first, so that the derivative is one of the stable spelling, then stable itself.
+    gradients = grad(stabilize(loss, smooth=True), list(chosen))
+    gradients = tuple(simplify(stabilize(gradients)))
+    loss, *measured = simplify(stabilize([loss, *(metrics or {}).values()]))
     rate_set = _number_leaf("rate_set", float("nan"))
     planned = _rate_of(optimizer)
     rate = where(rate_set == rate_set, rate_set, planned)

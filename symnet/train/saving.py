@@ -47,8 +47,11 @@ def save(
     stored |= {f"state {name}": array for name, array in state.items()}
     target = Path(path)
     part = target.with_name(f"{target.name}.part")
-    with part.open("wb") as file:
-        np.savez(file, head=text, **stored)
+    stored["head"] = text
+    with zipfile.ZipFile(part, "w") as file:
+        for name, array in stored.items():
+            with file.open(f"{name}.npy", "w") as entry:
+                np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
     os.replace(part, target)
 
 

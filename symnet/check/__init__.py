@@ -1,0 +1,9 @@
+"""Gradient checking, and marking one expression against another."""
+
+from __future__ import annotations
+
+from symnet.check.equivalence import Equivalence as Equivalence
+from symnet.check.equivalence import equivalent as equivalent
+from symnet.check.gradient import GradientCheck as GradientCheck
+from symnet.check.gradient import Row as Row
+from symnet.check.gradient import check_grad as check_grad

@@ -1,0 +1,5 @@
+"""The command line: `symnet train|derive|check|explain|cache`."""
+
+from __future__ import annotations
+
+from symnet.cli.main import main as main
