@@ -14,6 +14,7 @@ import numpy as np
 
 import symnet as sn
 from symnet.expr import Expr
+from symnet.functions import FUNCTIONS as OWN
 from symnet.ops.gather import scatter_add
 
 MISSING = {
@@ -259,7 +260,7 @@ def nll(x: Expr, target: Expr, weight: Expr | None = None, ignore_index: int = -
     safe = sn.where(counted, target, 0)
     share = sn.where(counted, 1.0 if weight is None else sn.take(weight, safe), 0.0)
     share = sn.astype(share, "float64")
-    terms = -share * sn.FUNCTIONS["pick"](scores, safe)
+    terms = -share * OWN["pick"](scores, safe)
     if reduction == "mean":
         return sn.sum(terms) / sn.sum(share)
     return sn.sum(terms) if reduction == "sum" else terms
@@ -287,7 +288,7 @@ _SAME = [
     "broadcast_to",
 ]  # fmt: skip
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: sn.FUNCTIONS[name] for name in _SAME},
+    **{name: OWN[name] for name in _SAME},
     "absolute": sn.abs, "arcsin": sn.asin, "arctan": sn.atan, "arctan2": sn.atan2,
     "power": sn.pow, "logsigmoid": sn.log_sigmoid, "permute": sn.permute_dims,
     "add": lambda x, y, alpha=1: x + alpha * y if alpha != 1 else x + y,

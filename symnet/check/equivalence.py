@@ -54,7 +54,8 @@ class Equivalence:
 
 
 def _shown(value: Any) -> str:
-    return np.array2string(np.asarray(value), precision=6, threshold=12, separator=", ")
+    text = np.array2string(np.asarray(value), precision=6, threshold=12, separator=", ")
+    return " ".join(text.split())
 
 
 def equivalent(a: object, b: object, samples: int = 16, *, seed: int = 0) -> Equivalence:
@@ -129,7 +130,7 @@ def _point(pair: list[Expr], generator: np.random.Generator, index: int) -> dict
 def _drawn(
     dtype: Dtype, shape: tuple[int, ...], below: int, generator: np.random.Generator, index: int
 ) -> Array:
-    """Numbers between 0 and 1, where most functions are defined; of ordinary size; of mixed size."""
+    """Numbers where most functions are defined, then of ordinary size, then of mixed size."""
     if dtype == BOOL:
         return generator.random(shape) < 0.5
     if dtype not in FLOATS:
