@@ -46,7 +46,8 @@ def nest(loop: Loop, buffers: Mapping[str, Buffer]) -> KernelSource:
     if not isinstance(order, Any):
         raise CompileError(f"the loop over {loop.axis} cannot be shared out")
     writer = Writer(Operands(buffers))
-    extent, tile = writer.operands.number(loop.extent), order.tile or 1
+    extent = writer.operands.number(loop.extent)
+    tile = writer.operands.number(order.tile or 1)
     axis = writer.fresh("i")
     writer.axes[loop.axis] = axis
     first, last = f"tile * {tile}", f"min(tile * {tile} + {tile}, {extent})"
@@ -54,7 +55,7 @@ def nest(loop: Loop, buffers: Mapping[str, Buffer]) -> KernelSource:
         start = writer.operands.number(loop.start)
         first, last = f"{start} + {first}", f"{start} + {last}"
     writer.line("tile = worker")
-    writer.line(f"while tile < ({extent} + {tile - 1}) // {tile}:")
+    writer.line(f"while tile * {tile} < {extent}:")
     writer.depth += 1
     writer.line(f"for {axis} in range({first}, {last}):")
     writer.depth += 1
