@@ -47,13 +47,10 @@ def literal(value: float | int | bool, dtype: object = "float64") -> Formula:
 
 def decimal_text(value: Fraction) -> str:
     """The exact decimal expansion of a number that has one: 0.1, 3, 1e-12."""
-    if value.denominator == 1 and abs(value) < 10**_DIGITS:
-        return str(value.numerator)
-    exact = Decimal(value.numerator) / Decimal(value.denominator)
-    plain = f"{exact.normalize():f}"
-    if len(plain) <= _DIGITS + 4:
-        return plain
-    mantissa, _, exponent = f"{exact.normalize():e}".partition("e")
+    exact = (Decimal(value.numerator) / Decimal(value.denominator)).normalize()
+    if -6 < exact.adjusted() < _DIGITS:
+        return f"{exact:f}"
+    mantissa, _, exponent = f"{exact:e}".partition("e")
     return f"{mantissa}e{int(exponent)}"
 
 

@@ -40,8 +40,9 @@ class Names:
         """An index letter for an axis: n for N, k for K, n for any other named size, else k, j."""
         blocked = self.taken | set(used)
         own = size.lower() if isinstance(size, Size) and len(size) == 1 else ""
-        first = own + "nm" if isinstance(size, Size) else ""
-        pool = first + _LETTERS + "nabcdefgh"
+        if isinstance(size, Size) and own in ("", "n"):
+            own = "nm"
+        pool = own + _LETTERS + "nabcdefgh"
         for letter in pool:
             if letter not in blocked:
                 return Symbol(letter)

@@ -114,7 +114,7 @@ class LatexPrinter(Printer):
         text = f"{mantissa} \\cdot 10^{{{exponent}}}" if exponent else mantissa
         if formula.value < 0:
             return f"-{text}", SUM
-        return text, PRODUCT if exponent else ATOM
+        return text, FACTOR if exponent else ATOM
 
     def symbol(self, formula: Symbol) -> Written:
         return name_latex(formula.name), ATOM
