@@ -47,8 +47,7 @@ def _row_axis(node: Expr, rows: dict[Expr, int]) -> int | None:
     if name == "reshape":
         return _reshaped(node, axis)
     if name == "permute":
-        order: tuple[int, ...] = attrs["axes"]
-        return order.index(axis)
+        return list(attrs["axes"]).index(axis)
     if name in ("slice", "place"):
         whole = attrs["start"][axis] == 0 and attrs["step"][axis] == 1
         return axis if whole and node.shape[axis] == node.args[0].shape[axis] else None
@@ -57,8 +56,8 @@ def _row_axis(node: Expr, rows: dict[Expr, int]) -> int | None:
     if "axes" in attrs and axis in attrs["axes"]:
         return None
     if "axes" in attrs and node.ndim != node.args[0].ndim:
-        before = [gone for gone in attrs["axes"] if gone < axis]
-        return axis - len(before)
+        ahead = [gone for gone in attrs["axes"] if gone < axis]
+        return axis - len(ahead)
     return axis
 
 

@@ -89,21 +89,24 @@ class Fit:
         trained = {leaf: self.held[leaf] for leaf in self.model.parameters}
         done, last = self.position, self.steps * self.epochs
         with interrupts() as interrupted, self.progress:
-            while done < last and not self.history.stopped:
+            while done < last and not self._ended():
                 chunk = self.loop.run(done, self._most(done, last))
                 done += chunk.complete
                 self._note(chunk)
-                if self.history.stopped:
+                if self._ended():
                     self.record.close_epochs(self.history)
                 else:
                     self._end_epochs(trained)
-                if interrupted.is_set() and not self.history.stopped:
+                if interrupted.is_set() and not self._ended():
                     self.history.stopped = f"interrupted at step {self._step()}"
         for watch in self.watches:
             watch.restore(trained)
-        if not self.history.stopped:
+        if not self._ended():
             self.history.stopped = f"all {self.epochs} epochs done"
         return done
+
+    def _ended(self) -> bool:
+        return bool(self.history.stopped)
 
     def _most(self, done: int, last: int) -> int:
         """Steps until something must be looked at."""
