@@ -68,6 +68,9 @@ def _is_short(value: Fraction) -> bool:
 
 def _reduced(top: Fraction, bottom: Fraction) -> tuple[Fraction, Fraction]:
     """The same ratio: whole numbers without a common divisor, decimals divided out."""
+    if not _is_short(top):
+        # A product of constants: no float holds more digits than this.
+        top = Fraction(repr(float(top)))
     ratio = top / bottom
     whole = top.denominator == bottom.denominator == 1
     if ratio.denominator == 1 or (not whole and _is_short(ratio)):

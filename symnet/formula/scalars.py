@@ -12,15 +12,18 @@ from symnet.formula.tree import (
     EULER,
     ONE,
     RAISED,
+    ZERO,
     Apply,
     Fence,
     Formula,
     Number,
     Piecewise,
     Power,
+    Quotient,
     Relation,
     Scaled,
     Symbol,
+    walk,
 )
 from symnet.ops.core import is_number, scalar_constant
 from symnet.ops.leaves import UNKNOWN
@@ -28,6 +31,8 @@ from symnet.ops.pointwise import Pointwise
 from symnet.sizes import Dimension, Size
 
 _RELATIONS = {"less": "<", "less_equal": "≤", "equal": "=", "not_equal": "≠"}
+_OPPOSITE = {"<": "≥", "≤": ">", ">": "≤", "≥": "<", "=": "≠", "≠": "="}
+_BOUNDED = {"max", "min", "tanh", "σ", "sin", "cos", "sign", "erf", "softmax"}
 _TURNED = {"<": ">", "≤": "≥", "=": "=", "≠": "≠"}
 
 
@@ -133,6 +138,45 @@ def _fence(kind: str) -> Callable[[Operands], Formula]:
     return lambda given: Fence(kind, given.formulas[0])
 
 
+def _where(given: Operands) -> Formula:
+    """A branch against zero is the branch times a bracket, if it is finite everywhere."""
+    condition, first, second = given.formulas
+    zeros = [formula == ZERO for formula in (first, second)]
+    kept = 1 if zeros[1] else 2
+    if not any(zeros) or _may_be_infinite(given.formulas[kept]):
+        return Piecewise(condition, first, second)
+    if kept == 2:
+        condition = _opposite(condition)
+    bracket = scaled(Fence("bracket", condition), given.scalar[0])
+    return multiply(given.product(kept), bracket)
+
+
+def _opposite(condition: Formula) -> Formula:
+    """The condition that holds where this one does not (for numbers, not NaN)."""
+    if isinstance(condition, Relation) and condition.sign in _OPPOSITE:
+        return Relation(_OPPOSITE[condition.sign], condition.left, condition.right)
+    return Apply("not", (condition,), r"\neg")
+
+
+def _may_be_infinite(formula: Formula) -> bool:
+    """Whether a formula divides or takes a logarithm: 0 times it might then not be 0."""
+    for part in walk(formula):
+        below = part.under if isinstance(part, Scaled) else ()
+        if any(not isinstance(factor, Symbol) or not factor.size for factor in below):
+            return True
+        if isinstance(part, (Quotient, Power, Fence, Apply)):
+            harmless = isinstance(part, Fence) and part.kind != "root"
+            whole = isinstance(part, Power) and _is_whole(part.exponent)
+            bounded = isinstance(part, Apply) and part.name in _BOUNDED
+            if not (harmless or whole or bounded):
+                return True
+    return False
+
+
+def _is_whole(exponent: Formula) -> bool:
+    return isinstance(exponent, Number) and exponent.value >= 0
+
+
 _SPELLED: dict[str, Callable[[Operands], Formula]] = {
     "negative": lambda given: negate(given.formulas[0], given.scalar[0]),
     "add": _add,
@@ -147,7 +191,7 @@ _SPELLED: dict[str, Callable[[Operands], Formula]] = {
     "sqrt": _fence("root"),
     "abs": _fence("abs"),
     "floor": _fence("floor"),
-    "where": lambda given: Piecewise(*given.formulas),
+    "where": _where,
     "logical_and": _logical("∧"),
     "logical_or": _logical("\N{LOGICAL OR}"),
     "logical_not": lambda given: Apply("not", tuple(given.formulas), r"\neg"),
