@@ -129,6 +129,13 @@ def test_several_ways_through_scalars_are_added() -> None:
     assert "∂L/∂w = ∂L/∂z · ∂z/∂w + 0.2 w = 2 z · x + 0.2 w" in shown
 
 
+def test_an_adjoint_that_is_one_number_has_no_delta() -> None:
+    x, w = sn.input("X", ("N", 3)), sn.parameter("w", (3,))
+    shown = str(gradients(sn.mean(x @ w)))
+    assert "Δ" not in shown
+    assert "∂L/∂w = 1/N Xᵀ \N{MATHEMATICAL BOLD DIGIT ONE}" in shown
+
+
 def test_a_loss_must_be_one_number() -> None:
     with pytest.raises(sn.errors.ShapeError, match="not a scalar"):
         gradients(sn.parameter("w", (3,)) * 2)

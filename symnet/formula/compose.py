@@ -18,6 +18,7 @@ from symnet.formula.graph import (
     targets_of,
     with_names,
 )
+from symnet.formula.naming import is_scalar
 from symnet.formula.sheet import Line, Sheet
 from symnet.formula.text import TextPrinter
 from symnet.formula.translate import Translator
@@ -36,7 +37,7 @@ from symnet.formula.tree import (
     Symbol,
     walk,
 )
-from symnet.ops.core import number, scalar_constant
+from symnet.ops.core import number
 from symnet.ops.leaves import NAMED, PARAMETER
 from symnet.ops.reduction import SOFTMAX
 from symnet.sizes import show_shape
@@ -77,7 +78,7 @@ class _Composer:
             for node in reversed(self.moving)
             if node in self.adjoints
             and wanted.intersection(direct_parts(node, stops))
-            and scalar_constant(self.adjoints[node]) is None
+            and not is_scalar(self.adjoints[node])
         ]
 
     def _prepare(self) -> None:
