@@ -88,10 +88,12 @@ def _safe_sqrt(x: Expr) -> Expr:
 def softmax(x: object, axis: object = -1) -> Expr:
     """exp(x) over its sum along the axes, without overflow."""
     node = _node(x, "softmax")
-    return make(reduction.SOFTMAX, (node,), axes=axes_of(node, axis, "softmax"))
+    axes = axes_of(node, axis, "softmax")
+    return make(reduction.SOFTMAX, (node,), axes=axes) if axes else ones(node)
 
 
 def log_softmax(x: object, axis: object = -1) -> Expr:
     """The logarithm of softmax, without overflow."""
     node = _node(x, "log_softmax")
-    return make(reduction.LOG_SOFTMAX, (node,), axes=axes_of(node, axis, "log_softmax"))
+    axes = axes_of(node, axis, "log_softmax")
+    return make(reduction.LOG_SOFTMAX, (node,), axes=axes) if axes else zeros(node)

@@ -181,7 +181,11 @@ def _softmax(builder: Builder, node: Expr) -> None:
             inner = (Loop(names[axis], builder.extent(x.shape[axis]), Any(), inner),)
         return [*statements, *inner]
 
-    builder.nest(kept, body, _label(node))
+    if kept:
+        builder.nest(kept, body, _label(node))
+    else:
+        # One row: a loop of one iteration keeps what it binds in one kernel.
+        builder.nest((1,), lambda index: body(()), _label(node))
 
 
 def _einsum(builder: Builder, node: Expr) -> None:
