@@ -217,12 +217,10 @@ def _check_values(
 ) -> None:
     if not allow_empty and array.size == 0:
         raise FeedError(f"{leaf.name} is empty: its shape is {show_shape(array.shape)}")
-    if allow_nan or leaf.dtype not in FLOATS or not np.isnan(array.sum()):
-        return
-    wrong = np.argwhere(np.isnan(array))
-    if len(wrong):
-        where = [int(k) for k in wrong[0]]
-        raise FeedError(f"{leaf.name} holds {len(wrong)} NaN, the first at {where}")
+    wrong = np.isnan(array) if leaf.dtype in FLOATS and not allow_nan else np.zeros(0, bool)
+    if wrong.any():
+        where = [int(k) for k in np.argwhere(wrong)[0]]
+        raise FeedError(f"{leaf.name} holds {wrong.sum()} NaN, the first at {where}")
 
 
 def _check_range(

@@ -127,8 +127,12 @@ def multiply_sizes(values: Iterable[Dimension]) -> Dimension:
 
 def divide_sizes(total: Dimension, part: Dimension) -> Dimension | None:
     """total / part where that is again a size, else None. `part` has one term or equals total."""
+    if part == 0:
+        return None
     if total == part:
         return 1
+    if total == 0:
+        return 0
     whole, divisor = _terms(total), _terms(part)
     if len(divisor) != 1:
         return None
@@ -140,7 +144,7 @@ def divide_sizes(total: Dimension, part: Dimension) -> Dimension | None:
             if name not in rest:
                 return None
             rest.remove(name)
-        if by == 0 or coefficient % by:
+        if coefficient % by:
             return None
         quotient[tuple(rest)] = coefficient // by
     return _canonical(quotient)
