@@ -49,7 +49,7 @@ for (label, rate), colour in zip(runs.items(), ("#0072B2", "#009E73", "#D55E00")
 
 axes.set(xlabel="step", ylabel="loss above its least value", xlim=(0, 100), ylim=(1e-12, 1e9))
 axes.set_title(f"Gradient descent on a bowl: the largest stable rate is {limit:.3f}")
-axes.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.72))
+axes.legend(frameon=False, loc="lower right")
 axes.spines[["top", "right"]].set_visible(False)
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "pictures")
 folder.mkdir(parents=True, exist_ok=True)
