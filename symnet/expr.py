@@ -138,6 +138,12 @@ class Expr:
             f"(expression at {self.origin})"
         )
 
+    def __copy__(self) -> Expr:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Expr:
+        return self
+
     def __str__(self) -> str:
         return str(Expr.dispatch["str"](self))
 
