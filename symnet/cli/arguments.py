@@ -19,8 +19,8 @@ class UsageError(Exception):
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that raises UsageError in place of printing its usage."""
 
-    def __init__(self, *positional: Any, **settings: Any) -> None:
-        super().__init__(*positional, allow_abbrev=False, **settings)
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see {self.prog} --help")
@@ -38,9 +38,7 @@ def one_of(what: str, known: Sequence[str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in known:
             hint = close_match(text.lower(), known)
-            raise argparse.ArgumentTypeError(
-                f"there is no {what} {text!r}, there is {', '.join(known)}{hint}"
-            )
+            raise UsageError(f"there is no {what} {text!r}, there is {', '.join(known)}{hint}")
         return text
 
     return read
@@ -55,9 +53,8 @@ def whole(least: int) -> Callable[[str], int]:
         except ValueError:
             number = least - 1
         if number < least:
-            raise argparse.ArgumentTypeError(
-                f"a whole number from {least} is needed, got {text!r}"
-            )
+            needed = f"a whole number from {least} is needed"
+            raise argparse.ArgumentTypeError(f"{needed}, got {text.strip()!r}")
         return number
 
     return read
@@ -70,7 +67,7 @@ def positive(text: str) -> float:
     except ValueError:
         number = 0.0
     if not (math.isfinite(number) and number > 0):
-        raise argparse.ArgumentTypeError(f"a number above 0 is needed, got {text!r}")
+        raise argparse.ArgumentTypeError(f"a number above 0 is needed, got {text.strip()!r}")
     return number
 
 

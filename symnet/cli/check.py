@@ -1,0 +1,28 @@
+"""`symnet check`: a model's gradient against differences, the complex step, torch and JAX."""
+
+from __future__ import annotations
+
+import argparse
+
+import symnet as sn
+from symnet.cli.arguments import whole
+from symnet.cli.models import HELP, find_model, sample_feeds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `symnet check` takes."""
+    parser.add_argument("model", metavar="MODEL", help=HELP)
+    parser.add_argument("--seed", type=whole(0), default=0, help="decides the numbers tried")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the table of comparisons; 1 if one of them fails."""
+    model = find_model(arguments.model)
+    feeds = sample_feeds(model.loss, arguments.seed)
+    result = sn.check_grad(model.loss, {**feeds, **model.parameters}, seed=arguments.seed)
+    print(result)
+    wrong = sum(row.verdict == "WRONG" for row in result)
+    compared = sum(row.absolute is not None for row in result)
+    print(f"{compared} comparisons, {wrong or 'none'} wrong")
+    return 0 if result else 1
