@@ -6,12 +6,12 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from symnet.lazy import rich_progress
+from symnet.lazy import rich_console, rich_progress
 from symnet.train.history import History
 
 
 class Progress:
-    """A bar over epochs with the latest loss; silent unless `shown`."""
+    """A bar over epochs with the latest loss, on stderr; silent unless `shown`."""
 
     def __init__(self, epochs: int, shown: bool | None) -> None:
         self._epochs = epochs
@@ -27,7 +27,7 @@ class Progress:
                 rich_progress.TextColumn("{task.description}"),
                 rich_progress.TimeElapsedColumn(),
             )
-            self._bar = rich_progress.Progress(*columns)
+            self._bar = rich_progress.Progress(*columns, console=rich_console.Console(stderr=True))
             self._bar.start()
             self._task = self._bar.add_task("", total=self._epochs)
         return self
