@@ -13,8 +13,11 @@ from symnet import schedules as schedules
 from symnet import stop as stop
 from symnet.check import check_grad as check_grad
 from symnet.check import equivalent as equivalent
+from symnet.check import check_grad as check_grad
+from symnet.check import equivalent as equivalent
 from symnet.compile import Function as Function
 from symnet.compile import compile as compile
+from symnet.cost import explain as explain
 from symnet.diff import derivative as derivative
 from symnet.diff import grad as grad
 from symnet.diff import hessian as hessian
@@ -25,7 +28,6 @@ from symnet.diff import vjp as vjp
 from symnet.expr import Expr as Expr
 from symnet.formula import derive as derive
 from symnet.formula import formula as formula
-from symnet.formula import gradients as gradients
 from symnet.formula import latex as latex
 from symnet.formula import paths as paths
 from symnet.functions.arrays import arange as arange
@@ -134,6 +136,7 @@ from symnet.ops.leaves import parameter as parameter
 from symnet.ops.leaves import training as training
 from symnet.pointwise import pointwise as pointwise
 from symnet.reference import evaluate as evaluate
+from symnet.sheets import gradients as gradients
 from symnet.simplify import simplify as simplify
 from symnet.simplify import stabilize as stabilize
 from symnet.train import Trainer as Trainer

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from symnet.diff import Nested, adjoints, flatten, grad
@@ -45,8 +46,24 @@ from symnet.sizes import show_shape
 Values = Callable[[Sequence[Expr]], Sequence[Any]]
 """values(expressions) -> their numbers, at the feeds that the caller has in mind."""
 
-Computed = tuple[Expr | str, Expr | str, str]
-"""What a formula says, what is computed in its place, and a remark."""
+
+@dataclass(frozen=True)
+class Computed:
+    """What a formula says, what is computed in its place, and a remark.
+
+    text, if given, is printed for the right side; or for the whole equation, where it holds one.
+    `<name>` in it stands for the expression of that name in `terms`.
+    """
+
+    left: Expr
+    right: Expr
+    remark: str = ""
+    text: str = ""
+    terms: Mapping[str, Expr] = field(default_factory=dict)
+
+
+Rewrites = Callable[[Sequence[Expr]], Iterable[Computed]]
+"""rewrites(gradients) -> where another spelling runs than the one that prints."""
 
 
 class _Composer:
@@ -194,10 +211,18 @@ class _Composer:
         right = ZERO if adjoint is None else self.translator.array(adjoint)
         return self.line(left, right, target)
 
-    def computed_line(self, left: Expr | str, right: Expr | str, remark: str) -> str:
-        """What runs in place of what the formula says."""
-        sides = [side if isinstance(side, str) else self.side(side) for side in (left, right)]
-        return f"computed as: {sides[0]} = {sides[1]}" + (f"  ({remark})" if remark else "")
+    def computed_lines(self, rewrites: Rewrites) -> list[str]:
+        """What runs in place of what the formulas say, each difference once."""
+        slopes = [self.adjoints[t] for t in self.targets if t in self.adjoints]
+        return list(dict.fromkeys(self.computed_line(entry) for entry in rewrites(slopes)))
+
+    def computed_line(self, entry: Computed) -> str:
+        """One spelling that runs in place of another."""
+        right = entry.text or self.side(entry.right)
+        for name, term in entry.terms.items():
+            right = right.replace(f"<{name}>", self.side(term))
+        whole = right if _is_equation(right) else f"{self.side(entry.left)} = {right}"
+        return f"computed as: {whole}" + (f"  ({entry.remark})" if entry.remark else "")
 
     def side(self, node: Expr) -> str:
         """An expression of the sheet's graph as text, under the sheet's names."""
@@ -222,6 +247,11 @@ class _Composer:
         return f"at {head}: {', '.join(pairs[len(leaves_) :])}"
 
 
+def _is_equation(text: str) -> bool:
+    """Whether a text is both sides; an equation after `where` belongs to one."""
+    return " = " in text.partition(" where ")[0]
+
+
 def _by_name(targets: Sequence[Expr], values: Iterable[Expr]) -> dict[str, Expr]:
     found: dict[str, Expr] = {}
     for target, value in zip(targets, values, strict=True):
@@ -237,13 +267,14 @@ def gradients(
     wrt: Nested | None = None,
     *,
     values: Values | None = None,
-    computed: Sequence[Computed] = (),
+    rewrites: Rewrites | None = None,
 ) -> Sheet:
     """The gradients of a loss as a sheet that prints how they come about.
 
     wrt: what to differentiate by; the loss's parameters by default, or without any its
     floating-point inputs. values: a function from expressions to their numbers; with it the sheet
-    ends in a line of them. computed: (formula, what runs in its place, remark) to be shown.
+    ends in a line of them. rewrites: what is computed in another spelling than the printed one;
+    a sheet that shows a chain of factors leaves that out.
 
     Raises ShapeError unless the loss is a scalar, NameClashError where names are not unique.
     """
@@ -252,7 +283,7 @@ def gradients(
     mapping = _by_name(targets, flatten(grad(loss, targets)))
     composer = _Composer(loss, targets)
     forward, backward = composer.forward(), composer.backward()
-    remarks = [composer.computed_line(*entry) for entry in computed]
+    remarks = composer.computed_lines(rewrites) if rewrites and not composer.scalar else []
     if values is not None:
         remarks.append(composer.values_line(values, mapping))
     return Sheet(loss, mapping, tuple(forward), composer.legend(), tuple(backward), tuple(remarks))

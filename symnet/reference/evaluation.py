@@ -10,7 +10,7 @@ import numpy as np
 from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import GraphError
 from symnet.expr import Expr, topological
-from symnet.feeds import Bound, Feeds, bind, index_ranges
+from symnet.feeds import Bound, Feeds, bind, limits_of
 from symnet.ops.leaves import INPUT, PARAMETER, STATE, STEP, leaves, training
 from symnet.reference.namespace import Array, Namespace
 from symnet.reference.over_jax import JaxNamespace
@@ -57,7 +57,7 @@ def bind_leaves(outputs: Sequence[Expr], feeds: Feeds | None, *, seed: int = 0) 
     rest = leaves(outputs, STATE) + leaves(outputs, STEP)
     required = [node for node in inputs if node is not training]
     optional = [*own, *rest, *(node for node in inputs if node is training)]
-    bound = bind(required, feeds, optional=optional, ranges=index_ranges(outputs))
+    bound = bind(required, feeds, optional=optional, limits=limits_of(outputs))
     for node in optional:
         if node not in bound.arrays:
             bound.arrays[node] = (

@@ -1,0 +1,40 @@
+"""The sheet of gradients as users ask for it: with what is computed in another spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from symnet.diff import Nested
+from symnet.expr import Expr
+from symnet.feeds import Feeds
+from symnet.formula import gradients as composed
+from symnet.formula.compose import Computed
+from symnet.formula.sheet import Sheet
+from symnet.reference import evaluate
+from symnet.simplify import stabilize_report
+
+
+def _rewrites(gradients: Sequence[Expr]) -> Iterator[Computed]:
+    """Where the stable spelling of gradients differs from the printed one."""
+    _, firings = stabilize_report(list(gradients))
+    for firing in firings:
+        text = firing.rule.text
+        yield Computed(firing.left, firing.right, firing.remark, text, firing.terms)
+
+
+def gradients(loss: Expr, wrt: Nested | None = None, *, feeds: Feeds | None = None) -> Sheet:
+    """The gradients of a loss, as a mapping from names that prints how they come about.
+
+    wrt: what to differentiate by; the loss's parameters by default. feeds: data for the inputs;
+    with it the sheet ends in a line of numbers. Formulas stand as written and differentiated;
+    where another spelling of the same function runs, a line `computed as:` says so.
+
+    Raises ShapeError unless the loss is a scalar, NameClashError where names are not unique.
+    """
+
+    def values(nodes: Sequence[Expr]) -> Sequence[Any]:
+        found: Sequence[Any] = evaluate(list(nodes), feeds)
+        return found
+
+    return composed(loss, wrt, values=None if feeds is None else values, rewrites=_rewrites)
