@@ -11,7 +11,7 @@ from codegen.compile import Options, compile_program
 from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import GraphError
 from symnet.expr import Expr, topological
-from symnet.feeds import bind, index_ranges
+from symnet.feeds import bind, limits_of
 from symnet.lower import lower
 from symnet.ops.leaves import INPUT, STEP, UNKNOWN, training
 from symnet.reference.starts import starting_value
@@ -60,7 +60,7 @@ class Function:
         self._held = starting_values_of(step, seed)
         # A dict, since `in` on a list compares elementwise.
         self._inputs = dict.fromkeys(leaf for leaf in self._lowered.leaves if leaf.op is INPUT)
-        self._ranges = index_ranges(step.roots())
+        self._limits = limits_of(step.roots())
         self.notes: tuple[str, ...] = ()
 
     @property
@@ -82,7 +82,7 @@ class Function:
         given = {**(feeds or {}), **named}
         required = [leaf for leaf in self._inputs if leaf is not training]
         optional = [*self._held, *([training] if training in self._inputs else [])]
-        bound = bind(required, given, optional=optional, ranges=self._ranges)
+        bound = bind(required, given, optional=optional, limits=self._limits)
         self.notes = bound.notes
         updated = {target for target, _ in self.step.updates}
         for leaf in updated & bound.arrays.keys():

@@ -14,7 +14,8 @@ from symnet.expr import Dtype, Expr, topological
 from symnet.ops.core import BOOL, FLOATS, INTEGERS
 from symnet.ops.gather import GATHER, SCATTER_ADD
 from symnet.ops.leaves import INPUT, leaves_called
-from symnet.sizes import Dimension, Size, show_shape
+from symnet.ops.views import PLACE, SLICE
+from symnet.sizes import Dimension, Shape, Size, add_sizes, scale_size, show_shape
 
 Feeds = Mapping[Any, Any]
 """Data by the name of an input or parameter, or by the Expr itself."""
@@ -35,7 +36,7 @@ def bind(
     *,
     optional: Sequence[Expr] = (),
     allow_unreached: bool = True,
-    ranges: Mapping[Expr, Dimension] | None = None,
+    limits: Limits | None = None,
     allow_nan: bool = True,
     allow_empty: bool = True,
 ) -> Bound:
@@ -43,10 +44,10 @@ def bind(
 
     required: what must be fed; optional: what may be. Feeds for other inputs and parameters that
     exist are left aside (a derivative need not reach all that its function reaches), unless not
-    `allow_unreached`. ranges: the number of values that an integer leaf may take, as
-    `index_ranges` finds them. FeedError for unknown names, missing feeds, wrong shapes, named
-    sizes that contradict each other, conversions that would lose more than rounding, and, unless
-    allowed, for NaN and for empty inputs.
+    `allow_unreached`. limits: what the graph asks of the data, from `limits_of`. FeedError for
+    unknown names, missing feeds, wrong shapes, named sizes that contradict each other or a slice,
+    conversions that would lose more than rounding, and, unless allowed, for NaN and for empty
+    inputs.
     """
     arrays: dict[Expr, np.ndarray[Any, Any]] = {}
     notes: list[str] = []
@@ -63,30 +64,64 @@ def bind(
     sizes = _sizes(arrays, spare)
     for leaf, array in arrays.items():
         _check_values(leaf, array, allow_nan, allow_empty)
-        if ranges and leaf in ranges:
-            _check_range(leaf, array, ranges[leaf], sizes)
+        if limits and leaf in limits.ranges:
+            _check_range(leaf, array, limits.ranges[leaf], sizes)
+    for size, message in limits.conditions if limits else ():
+        if size.names() <= sizes.keys() and size.value(sizes) < 0:
+            raise FeedError(f"{message}: {_told(size, sizes)}")
     return Bound(arrays, sizes, tuple(notes))
 
 
-def index_ranges(outputs: Iterable[Expr]) -> dict[Expr, Dimension]:
-    """The inputs that pick elements along an axis, with the size of that axis.
+@dataclass(frozen=True)
+class Limits:
+    """What data must keep to for a graph to be computed without reaching outside an array.
 
-    Where one input indexes several axes the smallest fixed size counts.
+    ranges: inputs that pick along an axis, with its size. conditions: sizes that must not be
+    negative, each with the words for when it is.
     """
-    found: dict[Expr, Dimension] = {}
+
+    ranges: Mapping[Expr, Dimension]
+    conditions: tuple[tuple[Size, str], ...]
+
+
+def limits_of(outputs: Iterable[Expr]) -> Limits:
+    """The limits that outputs set. Where one input indexes several axes the smallest fixed size
+    counts; slices of run-time sizes must lie inside them."""
+    ranges: dict[Expr, Dimension] = {}
+    conditions: dict[Size, str] = {}
     for node in topological(outputs):
-        if node.op not in (GATHER, SCATTER_ADD):
-            continue
-        index = node.args[1]
-        while index.op.name in ("broadcast", "reshape", "permute", "cast", "named"):
-            index = index.args[0]
-        if index.op is INPUT and index.dtype in INTEGERS:
-            whole = node.args[0] if node.op is GATHER else node
-            size = whole.shape[node.attrs["spec"].index("*")]
-            known = found.get(index)
-            both = isinstance(size, int) and isinstance(known, int)
-            found[index] = min(size, known) if both else size
-    return found
+        if node.op in (GATHER, SCATTER_ADD):
+            _add_range(ranges, node)
+        whole = node.args[0].shape if node.op is SLICE else node.shape
+        part = node.args[0].shape if node.op is PLACE else node.shape
+        if node.op in (SLICE, PLACE):
+            for size, message in _inside(node, whole, part):
+                conditions.setdefault(size, message)
+    return Limits(ranges, tuple(conditions.items()))
+
+
+def _add_range(ranges: dict[Expr, Dimension], node: Expr) -> None:
+    index = node.args[1]
+    while index.op.name in ("broadcast", "reshape", "permute", "cast", "named"):
+        index = index.args[0]
+    if index.op is INPUT and index.dtype in INTEGERS:
+        whole = node.args[0] if node.op is GATHER else node
+        size = whole.shape[node.attrs["spec"].index("*")]
+        known = ranges.get(index)
+        both = isinstance(size, int) and isinstance(known, int)
+        ranges[index] = min(size, known) if both else size
+
+
+def _inside(node: Expr, whole: Shape, part: Shape) -> Iterator[tuple[Size, str]]:
+    """Sizes that are negative where a slice begins before its axis or ends after it."""
+    rows = zip(node.attrs["start"], node.attrs["step"], whole, part, strict=True)
+    for axis, (start, step, size, count) in enumerate(rows):
+        last = add_sizes(start, scale_size(add_sizes(count, -1), step))
+        low, high = (start, last) if step > 0 else (last, start)
+        message = f"the {node.op.name} at {node.origin} reaches outside axis {axis}, of size {size}"
+        for room in (count, low, add_sizes(size, -1, scale_size(high, -1))):
+            if isinstance(room, Size):
+                yield room, message
 
 
 def _names(leaves: Iterable[Expr]) -> str:
@@ -210,6 +245,10 @@ def _add_spare_sizes(sizes: dict[str, int], spare: Iterable[tuple[Expr, Any]]) -
         for size, got in zip(leaf.shape, np.shape(data), strict=False):
             if isinstance(size, Size) and np.ndim(data) == leaf.ndim:
                 sizes.setdefault(str(size), got)
+
+
+def _told(size: Size, sizes: Mapping[str, int]) -> str:
+    return " and ".join(f"{name} is {sizes[name]}" for name in sorted(size.names()))
 
 
 def _check_values(

@@ -7,7 +7,7 @@ import pytest
 
 import symnet as sn
 from symnet.errors import FeedError, NameClashError
-from symnet.feeds import bind, index_ranges
+from symnet.feeds import bind, limits_of
 
 X = sn.input("X", ("N", 64))
 LABELS = sn.input("y", ("N",), "int64")
@@ -144,7 +144,7 @@ def test_nan_and_empty():
 def test_labels_out_of_range():
     z = sn.input("z", ("N", 10))
     loss = sn.mean(sn.logsumexp(z, axis=1) - sn.take_along_axis(z, LABELS[:, None], 1)[:, 0])
-    assert index_ranges([loss]) == {LABELS: 10}
+    assert limits_of([loss]).ranges == {LABELS: 10}
     data = np.zeros((3, 10))
     for labels, wrong in (([0, 10, 1], "10 at \\[1\\]"), ([0, 1, -1], "-1 at \\[2\\]")):
         with pytest.raises(FeedError, match=f"y picks one of 10: .* 0 to 9, got {wrong}"):
@@ -158,4 +158,4 @@ def test_ranges_that_are_named_or_several():
     with pytest.raises(FeedError, match="k picks one of 3"):
         sn.evaluate(y, {table: np.zeros((3, 2)), k: [3]})
     two = sn.sum(sn.take(sn.input("a", (5,)), k)) + sn.sum(sn.take(sn.input("b", (4,)), k))
-    assert index_ranges([two, sn.grad(two, table)]) == {k: 4}
+    assert limits_of([two, sn.grad(two, table)]).ranges == {k: 4}

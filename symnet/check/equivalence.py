@@ -11,7 +11,7 @@ import numpy as np
 from symnet.check.wide import widened
 from symnet.errors import NameClashError
 from symnet.expr import Dtype, Expr, substitute, topological
-from symnet.feeds import index_ranges
+from symnet.feeds import limits_of
 from symnet.ops.core import BOOL, FLOATS, describe, operands
 from symnet.ops.leaves import Leaf
 from symnet.reference import interpret, namespace_of
@@ -118,7 +118,7 @@ def _value(size: Dimension, sizes: Mapping[str, int]) -> int:
 
 
 def _point(pair: list[Expr], generator: np.random.Generator, index: int) -> dict[Expr, Array]:
-    sizes, ranges = _sizes(pair), index_ranges(pair)
+    sizes, ranges = _sizes(pair), limits_of(pair).ranges
     point = {}
     for leaf in _leaves(pair):
         shape = tuple(_value(size, sizes) for size in leaf.shape)

@@ -41,6 +41,8 @@ class Reduction(Op):
             raise DtypeError(f"{self.name} takes numbers, {describe(x)} is bool: sn.astype first")
         if self.name in ("logsumexp",) and x.dtype not in FLOATS:
             raise DtypeError(f"{self.name} takes floating-point numbers, got {x.dtype}")
+        if self.local is None and len(axes) != 1:
+            raise ShapeError(f"{self.name} of {describe(x)} goes along one axis, got {axes}")
         if not self.empty and any(x.shape[axis] == 0 for axis in axes):
             raise ShapeError(f"{self.name} over an empty axis of {describe(x)}")
         kept = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
@@ -238,7 +240,9 @@ def sum_over(node: Expr, axes: tuple[int, ...]) -> Expr:
 def reduce(row: Op, node: Expr, axis: object, keepdims: bool) -> Expr:
     """The reduction by a row over None (all), one or several axes."""
     axes = axes_of(node, axis, row.name)
-    if not axes and row is not ARGMAX:
+    # Asked before anything, since where no axis is left no node is made that would ask.
+    row.infer((node,), {"axes": axes})
+    if not axes:
         return node
     reduced = sum_over(node, axes) if row is SUM else make(row, (node,), axes=axes)
     if not keepdims:

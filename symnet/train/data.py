@@ -10,7 +10,7 @@ import numpy as np
 
 from symnet.errors import FeedError, TrainingError
 from symnet.expr import Expr
-from symnet.feeds import Feeds, bind, index_ranges
+from symnet.feeds import Feeds, bind, limits_of
 from symnet.sizes import Size
 
 Array = np.ndarray[Any, Any]
@@ -98,7 +98,7 @@ def prepare(
     drop_last: bool,
 ) -> Data:
     """The data of a fit; FeedError or TrainingError names what does not fit."""
-    bound = bind(inputs, feeds, ranges=index_ranges(outputs), allow_nan=False, allow_empty=False)
+    bound = bind(inputs, feeds, limits=limits_of(outputs), allow_nan=False, allow_empty=False)
     arrays = {leaf: np.ascontiguousarray(array) for leaf, array in bound.arrays.items()}
     sampled = _plan(inputs, batch_size, bound.sizes, drop_last)
     return Data(arrays, bound.sizes, sampled, bound.notes)

@@ -12,7 +12,7 @@ from codegen.compile import Options
 from symnet.compile import Function, refuse_unknown, starting_values_of
 from symnet.errors import TrainingError
 from symnet.expr import Expr, topological
-from symnet.feeds import Feeds, bind, index_ranges
+from symnet.feeds import Feeds, bind, limits_of
 from symnet.ops.leaves import INPUT, NAMED, leaves, training
 from symnet.optim import Optimizer
 from symnet.simplify import stabilize
@@ -172,8 +172,8 @@ class Trainer:
 
     def _call(self, function: Function, feeds: Feeds, allow_nan: bool = True) -> Any:
         required = [leaf for leaf in function.leaves if leaf.op is INPUT and leaf is not training]
-        ranges = index_ranges(function.step.roots())
-        bound = bind(required, feeds, ranges=ranges, allow_nan=allow_nan)
+        limits = limits_of(function.step.roots())
+        bound = bind(required, feeds, limits=limits, allow_nan=allow_nan)
         values = {**self._missing(function), **self._held, **bound.arrays}
         return function.run(values, bound.sizes)
 
