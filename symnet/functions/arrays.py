@@ -98,10 +98,16 @@ def transpose(x: Expr) -> Expr:
     return views.permute(x, (1, 0))
 
 
+def _new_axis(node: Expr, axis: int, what: str) -> int:
+    if not -node.ndim <= axis + 1 <= node.ndim + 1:
+        raise ShapeError(f"{what}: axis {axis} is off, {describe(node)} gets {node.ndim + 1} axes")
+    return axis % (node.ndim + 1)
+
+
 def expand_dims(x: object, axis: int = 0) -> Expr:
     """A new axis of size 1 at that place of the result."""
     node = _node(x, "expand_dims")
-    place = axis % (node.ndim + 1)
+    place = _new_axis(node, axis, "expand_dims")
     return views.reshape(node, (*node.shape[:place], 1, *node.shape[place:]))
 
 
@@ -123,16 +129,22 @@ def flip(x: object, axis: object = None) -> Expr:
     return node[tuple(slice(None, None, -1 if k in chosen else None) for k in range(node.ndim))]
 
 
+def _some(what: str, arrays: Sequence[object]) -> list[Expr]:
+    if not arrays:
+        raise ShapeError(f"{what}: no arrays are given")
+    return operands(what, arrays)
+
+
 def concat(arrays: Sequence[object], axis: int = 0) -> Expr:
     """The arrays one after another along an axis."""
-    nodes = operands("concat", arrays)
+    nodes = _some("concat", arrays)
     return views.concat(nodes, axes_of(nodes[0], axis, "concat")[0])
 
 
 def stack(arrays: Sequence[object], axis: int = 0) -> Expr:
     """The arrays along a new axis."""
-    nodes = operands("stack", arrays)
-    place = axis % (nodes[0].ndim + 1)
+    nodes = _some("stack", arrays)
+    place = _new_axis(nodes[0], axis, "stack")
     return views.concat([expand_dims(node, place) for node in nodes], place)
 
 

@@ -66,7 +66,13 @@ def clip(x: object, min: object = None, max: object = None) -> Expr:
 def logaddexp(left: object, right: object) -> Expr:
     """log(exp(left) + exp(right)), without overflow."""
     first, second = operands("logaddexp", (left, right))
-    return maximum(first, second) + log1p(exp(-abs(first - second)))
+    # Where both are equal the formula must stay smooth, and where both are infinite defined.
+    tied = equal(first, second)
+    apart = where(tied, 0.0, first - second)
+    base = where(isfinite(first), first, 0.0)
+    return where(
+        tied, first + softplus(second - base), maximum(first, second) + softplus(-abs(apart))
+    )
 
 
 def relu(x: object) -> Expr:

@@ -34,9 +34,11 @@ def min(x: object, axis: object = None, keepdims: bool = False) -> Expr:
 def argmax(x: object, axis: int | None = None, keepdims: bool = False) -> Expr:
     """The index, int64, of the first largest element along one axis, or of all in row-major."""
     node = _node(x, "argmax")
-    if axis is None:
-        node, axis = views.reshape(node, (multiply_sizes(node.shape),)), 0
-    return reduction.reduce(reduction.ARGMAX, node, axis, keepdims)
+    if axis is not None:
+        return reduction.reduce(reduction.ARGMAX, node, axis, keepdims)
+    flat = views.reshape(node, (multiply_sizes(node.shape),))
+    found = reduction.reduce(reduction.ARGMAX, flat, 0, keepdims=False)
+    return views.reshape(found, (1,) * node.ndim) if keepdims else found
 
 
 def argmin(x: object, axis: int | None = None, keepdims: bool = False) -> Expr:
