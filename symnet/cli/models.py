@@ -18,7 +18,7 @@ from symnet.cli.arguments import UsageError, close_match
 from symnet.cli.recipes import RECIPES, problem
 from symnet.errors import SymnetError
 from symnet.expr import topological
-from symnet.feeds import index_ranges
+from symnet.feeds import limits_of
 from symnet.ops.leaves import INPUT, leaves
 from symnet.sizes import Size, size_names
 
@@ -74,8 +74,8 @@ def _guarded(path: Path, action: Any) -> Any:
     except SymnetError:
         raise
     except SyntaxError as error:
-        place = f"{error.filename}, line {error.lineno}"
-        raise UsageError(f"{place}: {error.msg}") from error
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise UsageError(f"{error.filename or path}{line}: {error.msg}") from error
     except SystemExit as error:
         raise UsageError(f"{path} ended the program by itself ({error})") from error
     except Exception as error:
@@ -104,7 +104,7 @@ def sample_feeds(loss: sn.Expr, seed: int) -> dict[str, Array]:
     generator = np.random.default_rng(seed)
     names = sorted({name for node in topological([loss]) for name in size_names(node.shape)})
     sizes = {name: 5 + 2 * place for place, name in enumerate(names)}
-    ranges = index_ranges([loss])
+    ranges = limits_of([loss]).ranges
     feeds = {}
     for leaf in leaves([loss], INPUT):
         if leaf is sn.training:
