@@ -81,7 +81,7 @@ NUMERIC += [
 ]
 
 
-@pytest.mark.parametrize("formula", NUMERIC, ids=str)
+@pytest.mark.parametrize("formula", NUMERIC, ids=range(len(NUMERIC)))
 def test_values_are_sympys(formula: Callable[[Any], Any]):
     symbol = sympy.Symbol("a", real=True)
     tree = formula(symbol)
