@@ -17,7 +17,7 @@ import numpy as np
 import symnet as sn
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 random = np.random.default_rng(1)
 inputs = random.uniform(-2, 4, 64)

@@ -16,7 +16,7 @@ import numpy as np
 import symnet as sn
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 random = np.random.default_rng(0)
 inputs = random.uniform(-1, 1, 50)

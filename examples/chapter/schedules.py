@@ -17,7 +17,7 @@ import numpy as np
 import symnet as sn
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 k, steps, peak = sn.schedules.step, 400, 0.1
 schedules = {
