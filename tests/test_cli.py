@@ -80,7 +80,7 @@ def test_training_tells_its_story(capsys: pytest.CaptureFixture[str]):
         "Δ_3 = 1/N (σ(Z_3) − Y)",
         "∂L/∂W_1 = Xᵀ Δ_1",
         "training: 30 epochs, 150 steps of 32 rows",
-        "compiled in ",
+        "compiling ... ",
         "epoch  3/30  loss ",
         "epoch 30/30  loss ",
         "trained for ",
@@ -254,7 +254,7 @@ def test_control_c_keeps_a_usable_model_and_ends_with_130():
         env=environment(),
     )
     assert running.stdout is not None
-    while not running.stdout.readline().startswith("compiled in"):
+    while not running.stdout.readline().startswith("compiling ..."):
         assert running.poll() is None
     time.sleep(0.5)
     running.send_signal(signal.SIGINT)

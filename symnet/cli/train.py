@@ -83,6 +83,8 @@ def _introduce(recipe: Recipe, dataset: Dataset, data: Prepared, model: Problem)
 
 
 def _fit(trainer: sn.Trainer, data: Prepared, epochs: int, rows: int, quiet: bool) -> History:
+    if not quiet:
+        print("compiling ...", end="", flush=True)
     start = time.perf_counter()
     trainer.fit(data.training, epochs=0, batch_size=rows, progress=False)
     compiled = time.perf_counter() - start
@@ -90,7 +92,7 @@ def _fit(trainer: sn.Trainer, data: Prepared, epochs: int, rows: int, quiet: boo
     if not quiet:
         count = trainer.compiles
         kernels = f"{count} kernels anew" if count else "every kernel was in the cache"
-        print(f"compiled in {compiled:.2f} s: {kernels}", flush=True)
+        print(f" {compiled:.2f} s: {kernels}", flush=True)
     start = time.perf_counter()
     lines = [] if bar or quiet else [_line(epochs)]
     history = trainer.fit(
