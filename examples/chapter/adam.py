@@ -3,7 +3,7 @@
 Kingma and Ba, 2015, Algorithm 1: m and v are running means of the gradient and of its square,
 m̂ and v̂ the same corrected for their start at zero, and the step is one over the root of the
 other. AdamW (Loshchilov and Hutter, 2019) shrinks the weights apart from that; an L2 term inside
-the gradient is rescaled with it, and its size λ no longer matters.
+the gradient is rescaled with it, and λ hardly matters where it is all there is.
 
 Look at where λ stands in the rules, and at the second weight, which no gradient of the loss
 reaches: λ = 0.1 should shrink it by 1 % a step.
@@ -54,4 +54,7 @@ print("Algorithm 1 in NumPy:", by_hand)
 np.testing.assert_allclose(after["Adam"], by_hand, rtol=1e-12)
 np.testing.assert_allclose(after["AdamW"][1], 0.99**5, rtol=1e-12)
 assert after["Adam"][1] == 1.0
-assert after["Adam with L2"][1] < 0.6  # five steps of nearly 0.1 each, whatever λ is
+assert after["Adam with L2"][1] < 0.6  # five steps of nearly 0.1 each,
+tenth = sn.Trainer(L, sn.optim.Adam(0.1, weight_decay=0.01))
+tenth.fit({}, epochs=5)
+assert abs(tenth.parameters["w"][1] - after["Adam with L2"][1]) < 1e-5  # with a tenth of λ too

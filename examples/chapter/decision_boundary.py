@@ -60,7 +60,7 @@ def draw(axes, epoch):
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "pictures")
 folder.mkdir(parents=True, exist_ok=True)
-figure, panels = plt.subplots(1, 5, figsize=(12, 1.95), layout="constrained")
+figure, panels = plt.subplots(1, 5, figsize=(12, 1.8), layout="constrained")
 for axes, epoch in zip(panels, (0, 5, 15, 30, 60), strict=True):
     draw(axes, epoch)
 figure.savefig(folder / "decision_boundary.png", dpi=150)

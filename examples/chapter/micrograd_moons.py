@@ -4,8 +4,8 @@ The setting is the demonstration of Karpathy's micrograd: ReLU units, the max-ma
 little L2, all 100 points at every step, and a rate that falls from 1 to 0.1 in 100 steps. The
 file holds the 337 starting numbers and what the reference made of them.
 
-Look at the last lines: compiled code runs a hundred steps in the time in which an interpreter
-makes a few, and still every loss agrees with the reference to twelve digits.
+Look at the last line: a hundred steps take some milliseconds, and every loss agrees with the
+reference to twelve digits.
 """
 
 from pathlib import Path

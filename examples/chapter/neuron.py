@@ -28,7 +28,7 @@ by_hand = 2 * (answer - 1.0) * answer * (1 - answer) * 0.5
 slope = sn.grad(L, w)
 derived = sn.evaluate(slope, at)
 good = sn.equivalent(slope, 2 * (a - y) * a * (1 - a) * x)
-bad = sn.equivalent(slope, 2 * (a - y) * a * x)  # the inner derivative is forgotten in part
+bad = sn.equivalent(slope, 2 * (a - y) * a * x)  # a factor is forgotten
 print("\n2 (a - y) a (1 - a) x is", good)
 print("2 (a - y) a x is", bad)
 
