@@ -13,8 +13,6 @@ from symnet import schedules as schedules
 from symnet import stop as stop
 from symnet.check import check_grad as check_grad
 from symnet.check import equivalent as equivalent
-from symnet.check import check_grad as check_grad
-from symnet.check import equivalent as equivalent
 from symnet.compile import Function as Function
 from symnet.compile import compile as compile
 from symnet.cost import explain as explain
@@ -25,6 +23,7 @@ from symnet.diff import hvp as hvp
 from symnet.diff import jacobian as jacobian
 from symnet.diff import jvp as jvp
 from symnet.diff import vjp as vjp
+from symnet.evaluating import evaluate as evaluate
 from symnet.expr import Expr as Expr
 from symnet.formula import derive as derive
 from symnet.formula import formula as formula
@@ -135,7 +134,6 @@ from symnet.ops.leaves import named as named
 from symnet.ops.leaves import parameter as parameter
 from symnet.ops.leaves import training as training
 from symnet.pointwise import pointwise as pointwise
-from symnet.reference import evaluate as evaluate
 from symnet.sheets import gradients as gradients
 from symnet.simplify import simplify as simplify
 from symnet.simplify import stabilize as stabilize

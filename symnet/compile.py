@@ -12,6 +12,7 @@ from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import GraphError
 from symnet.expr import Expr, topological
 from symnet.feeds import bind, limits_of
+from symnet.held import Held
 from symnet.lower import lower
 from symnet.ops.leaves import INPUT, STEP, UNKNOWN, training
 from symnet.reference.starts import starting_value
@@ -48,7 +49,7 @@ class Function:
 
     `f(feeds)` or `f(**feeds)` returns arrays nested as the outputs and then applies the updates.
     Inputs must be fed. A parameter that is fed counts for that call alone, unless it is updated.
-    `parameters` maps names to the arrays it holds, which may be assigned in place. `compiles`
+    `parameters` maps names to the arrays it holds, which may be assigned. `compiles`
     counts the kernels that had to be compiled; the others came from the cache.
     """
 
@@ -69,9 +70,9 @@ class Function:
         return list(self._lowered.leaves)
 
     @property
-    def parameters(self) -> dict[str, Array]:
+    def parameters(self) -> Held:
         """The arrays of its parameters and state, by name."""
-        return {str(leaf.name): array for leaf, array in self._held.items()}
+        return Held({str(leaf.name): array for leaf, array in self._held.items()})
 
     @property
     def compiles(self) -> int:

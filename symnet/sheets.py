@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from symnet.diff import Nested
+from symnet.evaluating import evaluate
 from symnet.expr import Expr
 from symnet.feeds import Feeds
 from symnet.formula import gradients as composed
 from symnet.formula.compose import Computed
 from symnet.formula.sheet import Sheet
-from symnet.reference import evaluate
 from symnet.simplify import stabilize_report
 
 

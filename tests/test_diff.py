@@ -227,9 +227,9 @@ def test_a_deep_chain_needs_no_recursion():
 def test_the_gradient_is_linear_in_the_size_of_the_graph():
     def cost(length: int) -> tuple[int, float]:
         x, y = _chain(length)
-        start = time.perf_counter()
+        start = time.process_time()
         gradient = sn.grad(y, x)
-        return len(topological([gradient])), time.perf_counter() - start
+        return len(topological([gradient])), time.process_time() - start
 
     small, _ = cost(1_000)
     large, _ = cost(4_000)

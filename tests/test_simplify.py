@@ -166,9 +166,9 @@ def test_a_chain_of_ten_thousand_nodes_takes_under_two_seconds(engine):
             deep = sn.tanh(deep * 1.01 + 0)
     deep = sn.grad(deep, x)
     assert len(topological([deep])) >= 10_000
-    started = time.perf_counter()
+    started = time.process_time()
     engine(deep)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_time_grows_linearly():
@@ -176,9 +176,9 @@ def test_time_grows_linearly():
         deep = sn.input("x", (), "float64")
         for _ in range(length):
             deep = sn.sin(deep * 1 + 0)
-        started = time.perf_counter()
+        started = time.process_time()
         simplify(deep)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     seconds(500)
     assert seconds(8000) < 60 * min(seconds(500) for _ in range(3))

@@ -228,3 +228,25 @@ def test_reset_starts_anew() -> None:
     assert trainer.fit(DATA, epochs=3).loss == first
     trainer.reset(2)
     assert trainer.fit(DATA, epochs=3).loss != first
+
+
+def test_parameters_can_be_assigned_and_several_expressions_predicted() -> None:
+    loss, prediction = network()
+    trainer = sn.Trainer(loss, sn.optim.SGD(0.1))
+    trainer.parameters["W_2"] = np.zeros((6, 1))
+    trainer.parameters["b_2"] = 0.25
+    both = trainer.predict({"y": prediction, "z": [2 * prediction]}, {"X": DATA["X"]})
+    np.testing.assert_array_equal(both["y"], np.full((ROWS, 1), 0.25, np.float32))
+    np.testing.assert_array_equal(both["z"][0], 2 * both["y"])
+    with pytest.raises(sn.errors.FeedError, match="W_2 is 6×1"):
+        trainer.parameters["W_2"] = np.zeros(6)
+    with pytest.raises(sn.errors.FeedError, match="no 'W_9'"):
+        trainer.parameters["W_9"] = 0.0
+    assert trainer.kernels >= trainer.compiles
+
+
+def test_a_run_that_ends_inside_a_chunk_keeps_its_finished_epochs() -> None:
+    w = sn.parameter("w", init=[3.0, 4.0])
+    trainer = sn.Trainer(sn.sum(w * w) / 2, sn.optim.SGD(0.5))
+    history = trainer.fit({}, epochs=100, batch_size=None, stop=sn.stop.gradient_norm(1e-3))
+    assert len(history.loss) == len(history.step_loss) == 13

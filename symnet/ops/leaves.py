@@ -183,7 +183,7 @@ def function(name: str) -> Callable[[object], Expr]:
     return apply
 
 
-step = make(STEP, identity=True, name="k", shape=(), dtype=str(FLOAT64))
+step = _remembered(make(STEP, identity=True, name="k", shape=(), dtype=str(FLOAT64)))
 training = make(INPUT, identity=True, name="training", shape=(), dtype=str(BOOL))
 
 

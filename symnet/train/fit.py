@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from symnet.expr import Expr
+from symnet.held import Held
 from symnet.ops.leaves import step as step_leaf
 from symnet.stop import below, gradient_norm, patience
 from symnet.train.history import History, Record
@@ -22,7 +23,7 @@ from symnet.train.progress import Progress
 from symnet.train.stopping import Rule, Watch
 
 Array = np.ndarray[Any, Any]
-Held = dict[Expr, Array]
+ByLeaf = dict[Expr, Array]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class State:
     epoch: int
     step: int
     loss: float
-    parameters: Mapping[str, Array]
+    parameters: Held
     history: History
     _rate: Array
 
@@ -71,7 +72,7 @@ class Fit:
 
     model: Model
     loop: Loop
-    held: Held
+    held: ByLeaf
     steps: int
     epochs: int
     position: int
@@ -131,10 +132,11 @@ class Fit:
             )
         else:
             bound = next(rule.value for rule in self.rules if isinstance(rule, gradient_norm))
-            norm = chunk.values["norm"][-1]
-            self.history.stopped = f"gradient norm {norm:.2g} < {bound:g} at step {self._step()}"
+            norm = float(chunk.values["norm"][-1])
+            shown = f"{norm:.2g}" if float(f"{norm:.2g}") < bound else f"{norm!r}"
+            self.history.stopped = f"gradient norm {shown} < {bound:g} at step {self._step()}"
 
-    def _end_epochs(self, trained: Held) -> None:
+    def _end_epochs(self, trained: ByLeaf) -> None:
         closed = self.record.close_epochs(self.history)
         if closed and self.history.loss:
             self.progress.update(self.history)
@@ -146,7 +148,7 @@ class Fit:
         rules = [rule for rule in self.rules if not isinstance(rule, gradient_norm)]
         return bool(self.callbacks or self.validate or rules)
 
-    def _look(self, trained: Held) -> None:
+    def _look(self, trained: ByLeaf) -> None:
         """Validation, stop rules and callbacks after an epoch."""
         history = self.history
         if self.validate:
@@ -161,7 +163,7 @@ class Fit:
             if isinstance(rule, below) and history.value(rule.what) < rule.value:
                 value = history.value(rule.what)
                 history.stopped = f"{rule.what} {value:.4g} < {rule.value:g} after epoch {epoch}"
-        parameters = {str(leaf.name): array for leaf, array in trained.items()}
+        parameters = Held({str(leaf.name): array for leaf, array in trained.items()})
         rate = self.held[self.model.rate_set]
         state = State(epoch, self._step(), history.loss[-1], parameters, history, rate)
         for callback in self.callbacks:

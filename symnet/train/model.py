@@ -91,6 +91,9 @@ def build(
     metrics: Mapping[str, Expr] | None = None,
 ) -> Model:
     """The model of a scalar loss; ShapeError or TrainingError where something does not fit."""
+    measures: object = metrics
+    if measures is not None and not isinstance(measures, Mapping):
+        raise GraphError(f"metrics maps names to scalar expressions, got {measures!r}")
     for name, value in {"the loss": loss, **(metrics or {})}.items():
         _require_scalar(name, value)
     if loss.dtype.kind != "f":

@@ -10,9 +10,11 @@ import numpy as np
 
 from codegen.compile import Options
 from symnet.compile import Function, refuse_unknown, starting_values_of
+from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import TrainingError
 from symnet.expr import Expr, topological
 from symnet.feeds import Feeds, bind, limits_of
+from symnet.held import Held
 from symnet.ops.leaves import INPUT, NAMED, leaves, training
 from symnet.optim import Optimizer
 from symnet.simplify import stabilize
@@ -93,9 +95,16 @@ class Trainer:
         return [leaf for leaf in leaves(nodes, INPUT) if leaf is not training]
 
     @property
-    def parameters(self) -> dict[str, Array]:
+    def parameters(self) -> Held:
         """The parameters' arrays by name: the ones in training, not copies."""
-        return {str(leaf.name): self._held[leaf] for leaf in self.model.parameters}
+        return Held({str(leaf.name): self._held[leaf] for leaf in self.model.parameters})
+
+    @property
+    def kernels(self) -> int:
+        """How many kernels its programs use so far; `compiles` of them were compiled anew."""
+        programs = [made.executable for made in self._programs.values()]
+        programs += [function.executable for function in self._functions.values()]
+        return len({kernel.source for program in programs for kernel in program.kernels})
 
     def fit(
         self,
@@ -107,14 +116,14 @@ class Trainer:
         drop_last: bool = False,
         validation: float | Feeds | None = None,
         stop: object = (),
-        callbacks: Sequence[Callback] = (),
+        callbacks: Callback | Sequence[Callback] = (),
         progress: bool | None = None,
     ) -> History:
         """Trains for some epochs, or until a stop rule; a second fit continues.
 
         data: arrays by input name. batch_size: rows of a step, None for all, or a mapping from
         size names. validation: a share of the rows to hold out, or feeds. stop: rules of
-        `sn.stop`. callbacks: called with a `State` after each epoch; "stop" ends the run.
+        `sn.stop`. callbacks: one or several, called with a `State` after each epoch; "stop" ends the run.
         progress: a bar on the terminal; None shows it on a terminal only. Ctrl-C ends the run
         after the current step. FeedError and TrainingError say what does not fit.
         """
@@ -135,7 +144,7 @@ class Trainer:
             epochs=int(epochs),
             position=self._position if self._steps == ready.steps else 0,
             rules=rules,
-            callbacks=tuple(callbacks),
+            callbacks=(callbacks,) if callable(callbacks) else tuple(callbacks),
             validate=validate,
             progress=Progress(int(epochs), progress),
             history=History(notes=ready.notes),
@@ -194,11 +203,12 @@ class Trainer:
         result = self._call(self._function(self.model.measured()), feeds)
         return {name: float(value) for name, value in result.items()}
 
-    def predict(self, expr: Expr, feeds: Feeds) -> Array:
-        """The value of an expression with the parameters as they are; only the inputs that it
-        depends on are needed."""
-        (stable,) = stabilize([expr])
-        return np.asarray(self._call(self._function({"prediction": stable}), feeds)["prediction"])
+    def predict(self, outputs: Nested, feeds: Feeds) -> Any:
+        """The values of expressions with the parameters as they are, nested as outputs; only the
+        inputs that they depend on are needed."""
+        nodes = stabilize(flatten(outputs))
+        named = {str(place): node for place, node in enumerate(nodes)}
+        return unflatten(outputs, self._call(self._function(named), feeds).values())
 
     def step(self, feeds: Feeds) -> Watched:
         """Makes one step on these feeds and shows what it did."""
