@@ -169,13 +169,14 @@ def _softmax(builder: Builder, node: Expr) -> None:
         index = tuple(at(names[axis]) if axis in names else next(others) for axis in range(x.ndim))
         own = read(builder, x, index)
         assert isinstance(peak, Local)
+        # A row of -inf has the total 0; over 1 its softmax is 0, its logarithm -inf, not NaN.
+        empty = Apply("equal", (total, Constant(0.0, dtype)), "bool")
+        whole = Apply("select", (empty, Constant(1.0, dtype), total), dtype)
         if node.op.name == "softmax":
-            empty = Apply("equal", (total, Constant(0.0, dtype)), "bool")
-            ratio = Apply("divide", (_shifted_exp(own, peak), total), dtype)
-            value: Scalar = Apply("select", (empty, Constant(0.0, dtype), ratio), dtype)
+            value: Scalar = Apply("divide", (_shifted_exp(own, peak), whole), dtype)
         else:
             less = Apply("subtract", (own, peak), dtype)
-            value = Apply("subtract", (less, Apply("log", (total,), dtype)), dtype)
+            value = Apply("subtract", (less, Apply("log", (whole,), dtype)), dtype)
         inner: tuple[Statement, ...] = (Store(Ref(name, index), value),)
         for axis in reversed(axes):
             inner = (Loop(names[axis], builder.extent(x.shape[axis]), Any(), inner),)

@@ -54,12 +54,13 @@ def store_node(builder: Builder, name: str, node: Expr, label: str) -> None:
 def commit(builder: Builder, step: Step) -> None:
     """Computes every update, then lets them take effect: none sees another's result."""
     compute(builder, [value for _, value in step.updates])
-    targets = {target for target, _ in step.updates}
+    # Copying a target that is another's next value gives it a second home, which reads go to.
+    homes = {target: builder.home[target] for target, _ in step.updates}
     for _, value in step.updates:
-        if targets.intersection(_read_through(builder, value)):
+        if homes.keys() & set(_read_through(builder, value)):
             _copy(builder, value)
     for target, value in step.updates:
-        store_node(builder, builder.home[target], value, f"{target.name} := its next value")
+        store_node(builder, homes[target], value, f"{target.name} := its next value")
 
 
 def _read_through(builder: Builder, node: Expr) -> list[Expr]:
