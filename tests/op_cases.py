@@ -80,6 +80,10 @@ def _decoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     return value["dtype"]
 
 
+def _input(case: Case, name: str, shape: tuple, dtype: Any) -> Expr:
+    return sn.input(f"case_{case.number}_{name}", shape, dtype)
+
+
 def graph(case: Case) -> tuple[list[Expr], dict[str, Expr], dict[Expr, np.ndarray]]:
     """The outputs, the inputs by path such as `args.0`, and their values."""
     leaves: dict[str, Expr] = {}
@@ -93,7 +97,7 @@ def graph(case: Case) -> tuple[list[Expr], dict[str, Expr], dict[Expr, np.ndarra
         if value.dtype.kind != "f" and case.op in CONSTANT_INDICES:
             return value
         kind = np.dtype(np.int64) if value.dtype.kind == "u" else value.dtype
-        leaf = sn.input(path.replace(".", "_"), value.shape, kind)
+        leaf = _input(case, path.replace(".", "_"), value.shape, kind)
         leaves[path], feeds[leaf] = leaf, value
         return leaf
 
@@ -103,12 +107,23 @@ def graph(case: Case) -> tuple[list[Expr], dict[str, Expr], dict[Expr, np.ndarra
     return (found if isinstance(found, list) else [found]), leaves, feeds
 
 
-def faults(case: Case, evaluator: Evaluator) -> Iterator[str]:
-    """What differs from PyTorch: a value or a vector-Jacobian product, in words."""
+@dataclass(frozen=True)
+class Question:
+    """A case as a graph: what to compute from what, and what is true of it."""
+
+    case: Case
+    outputs: list[Expr]
+    feeds: dict[Expr, np.ndarray]
+    labels: list[str]
+    true: list[np.ndarray]
+
+
+def question(case: Case) -> Question:
+    """The case's outputs and vector-Jacobian products. Its inputs share no name with another's."""
     outputs, leaves, feeds = graph(case)
     wrt = {path: leaves[path] for path in case.gradients}
     seeded = [
-        (output, sn.input(f"cotangent_{k}", output.shape, output.dtype), cotangent)
+        (output, _input(case, f"cotangent_{k}", output.shape, output.dtype), cotangent)
         for k, (output, cotangent) in enumerate(zip(outputs, case.cotangents, strict=True))
         if cotangent is not None and wrt
     ]
@@ -117,13 +132,23 @@ def faults(case: Case, evaluator: Evaluator) -> Iterator[str]:
         reached, seeds, _ = zip(*seeded, strict=True)
         products = sn.vjp(reached, list(wrt.values()), seeds)
     feeds |= {seed: np.asarray(cotangent) for _, seed, cotangent in seeded}
-    found = evaluator([*outputs, *products], feeds)
-    true = [*case.outputs, *case.gradients.values()]
     labels = [*(f"output {k}" for k in range(len(outputs))), *(f"d/d{path}" for path in wrt)]
-    for label, ours, theirs in zip(labels, found, true, strict=True):
+    true = [*case.outputs, *case.gradients.values()]
+    return Question(case, [*outputs, *products], feeds, labels, true)
+
+
+def compare(asked: Question, found: list[np.ndarray]) -> Iterator[str]:
+    """What differs from PyTorch: a value or a vector-Jacobian product, in words."""
+    for label, ours, theirs in zip(asked.labels, found, asked.true, strict=True):
         if np.shape(ours) != theirs.shape:
-            yield f"{case} {label}: shape {np.shape(ours)}, expected {theirs.shape}"
+            yield f"{asked.case} {label}: shape {np.shape(ours)}, expected {theirs.shape}"
         elif not np.allclose(ours, theirs, RELATIVE, ABSOLUTE, equal_nan=True):
             with np.errstate(all="ignore"):
                 gap = np.nanmax(np.abs(np.asarray(ours, float) - theirs))
-            yield f"{case} {label}: off by {gap:.1e}"
+            yield f"{asked.case} {label}: off by {gap:.1e}"
+
+
+def faults(case: Case, evaluator: Evaluator) -> Iterator[str]:
+    """What an evaluator gets wrong in one case."""
+    asked = question(case)
+    yield from compare(asked, evaluator(asked.outputs, asked.feeds))
