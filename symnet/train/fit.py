@@ -46,10 +46,9 @@ Callback = Callable[[State], "str | None"]
 
 
 @contextmanager
-def interrupts() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets instead of raising, so that a step is never torn; a second Ctrl-C
-    raises as usual. Outside the main thread nothing changes."""
-    event = threading.Event()
+def interrupts(event: threading.Event) -> Iterator[threading.Event]:
+    """The event, which Ctrl-C sets instead of raising, so that a step is never torn; a second
+    Ctrl-C raises as usual. Outside the main thread nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
@@ -81,6 +80,7 @@ class Fit:
     validate: Callable[[], Mapping[str, float]] | None
     progress: Progress
     history: History = field(default_factory=History)
+    halt: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> int:
         """Trains until the last epoch or a reason to stop; returns the iterations completed."""
@@ -89,7 +89,7 @@ class Fit:
         self.watches = [Watch(rule) for rule in self.rules if isinstance(rule, patience)]
         trained = {leaf: self.held[leaf] for leaf in self.model.parameters}
         done, last = self.position, self.steps * self.epochs
-        with interrupts() as interrupted, self.progress:
+        with interrupts(self.halt) as interrupted, self.progress:
             while done < last and not self._ended():
                 chunk = self.loop.run(done, self._most(done, last))
                 done += chunk.complete
@@ -133,7 +133,9 @@ class Fit:
         else:
             bound = next(rule.value for rule in self.rules if isinstance(rule, gradient_norm))
             norm = float(chunk.values["norm"][-1])
-            shown = f"{norm:.2g}" if float(f"{norm:.2g}") < bound else f"{norm!r}"
+            # As few digits as still show that it is less.
+            texts = (f"{norm:.{digits}g}" for digits in range(2, 18))
+            shown = next((text for text in texts if float(text) < bound), repr(norm))
             self.history.stopped = f"gradient norm {shown} < {bound:g} at step {self._step()}"
 
     def _end_epochs(self, trained: ByLeaf) -> None:

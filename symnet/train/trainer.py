@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +25,10 @@ from symnet.simplify import stabilize
 from symnet.step import make_step
 from symnet.stop import gradient_norm
 from symnet.train.data import Data, hold_out, prepare
-from symnet.train.fit import Callback, Fit
+from symnet.train.fit import Callback, Fit, interrupts
 from symnet.train.history import History
 from symnet.train.loop import Compiled, Loop, compile_training
+from symnet.train.many import Run, Runs, plan, run_all
 from symnet.train.model import Model, bound_input, build
 from symnet.train.progress import Progress
 from symnet.train.rule import update_rule
@@ -46,6 +51,20 @@ class Watched(NamedTuple):
 def _require_count(epochs: object) -> None:
     if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
         raise TrainingError(f"epochs must be a whole number from 0, got {epochs!r}")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a fit was asked for; the meanings are those of `Trainer.fit`."""
+
+    epochs: int
+    batch_size: object
+    shuffle: bool
+    drop_last: bool
+    validation: float | Feeds | None
+    stop: object
+    callbacks: tuple[Callback, ...]
+    progress: bool | None
 
 
 class Trainer:
@@ -77,7 +96,7 @@ class Trainer:
         self.model, self._rule, self._options = model, rule, options
         self._step = make_step({**model.measured(), "rate": model.rate}, model.updates)
         self._programs: dict[tuple[Any, ...], Compiled] = {}
-        self._functions: dict[tuple[Expr, ...], Function] = {}
+        self._functions: dict[tuple[Any, ...], Function] = {}
         self.compiles = 0
         self.seed = seed
         self.reset(seed)
@@ -123,31 +142,75 @@ class Trainer:
 
         data: arrays by input name. batch_size: rows of a step, None for all, or a mapping from
         size names. validation: a share of the rows to hold out, or feeds. stop: rules of
-        `sn.stop`. callbacks: one or several, called with a `State` after each epoch; "stop" ends the run.
-        progress: a bar on the terminal; None shows it on a terminal only. Ctrl-C ends the run
-        after the current step. FeedError and TrainingError say what does not fit.
+        `sn.stop`. callbacks: one or several, called with a `State` after each epoch; "stop" ends
+        the run. progress: a bar on the terminal; None shows it on a terminal only. Ctrl-C ends the
+        run after the current step. FeedError and TrainingError say what does not fit.
         """
-        _require_count(epochs)
-        rules = rules_of(stop)
-        check_names(rules, list(self.model.metrics), validation is not None)
-        feeds, held_out = self._split(data, validation)
+        listed = (callbacks,) if callable(callbacks) else tuple(callbacks)
+        asked = Asked(epochs, batch_size, shuffle, drop_last, validation, stop, listed, progress)
+        return self._fit(data, asked, threading.Event())
+
+    def fit_many(
+        self,
+        data: Feeds,
+        *,
+        seeds: Iterable[int],
+        rate: object = None,
+        epochs: int,
+        batch_size: object = 32,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        validation: float | Feeds | None = None,
+        stop: object = (),
+    ) -> Runs:
+        """Trains one replica of the network for each seed, several at a time, one worker each.
+
+        Every replica starts anew, and gives to the bit what a trainer of that seed gives by
+        itself; this trainer's own parameters stay as they are. rate: None for the optimizer's,
+        one number, or one for each seed. The rest is as in `fit`.
+        """
+        asked = Asked(epochs, batch_size, shuffle, drop_last, validation, stop, (), False)
+        pairs, halt = plan(seeds, rate), threading.Event()
+        self._replica(*pairs[0])._fit(data, replace(asked, epochs=0), halt)
+        self._function(self.model.measured())
+
+        def task(seed: int, chosen: float | None) -> Run:
+            replica = self._replica(seed, chosen)
+            history = replica._fit(data, asked, halt)
+            return Run(seed, chosen, history, replica.parameters)
+
+        with interrupts(halt):
+            return run_all([partial(task, *pair) for pair in pairs])
+
+    def _replica(self, seed: int, rate: float | None) -> Trainer:
+        """A trainer of the same compiled programs, at the beginning."""
+        replica = copy(self)
+        replica.reset(seed)
+        if rate is not None:
+            replica._held[self.model.rate_set][...] = rate
+        return replica
+
+    def _fit(self, data: Feeds, asked: Asked, halt: threading.Event) -> History:
+        _require_count(asked.epochs)
+        rules = rules_of(asked.stop)
+        check_names(rules, list(self.model.metrics), asked.validation is not None)
+        feeds, held_out = self._split(data, asked.validation)
         measured = list(self.model.measured().values())
-        ready = prepare(measured, self.inputs, feeds, batch_size, drop_last)
+        ready = prepare(measured, self.inputs, feeds, asked.batch_size, asked.drop_last)
         bounds = [rule.value for rule in rules if isinstance(rule, gradient_norm)]
-        loop = self._loop(ready, shuffle, bounds[0] if bounds else None)
-        validate = None if held_out is None else lambda: self.evaluate(held_out)
         fit = Fit(
             model=self.model,
-            loop=loop,
+            loop=self._loop(ready, asked.shuffle, bounds[0] if bounds else None),
             held=self._held,
             steps=ready.steps,
-            epochs=int(epochs),
+            epochs=int(asked.epochs),
             position=self._position if self._steps == ready.steps else 0,
             rules=rules,
-            callbacks=(callbacks,) if callable(callbacks) else tuple(callbacks),
-            validate=validate,
-            progress=Progress(int(epochs), progress),
+            callbacks=asked.callbacks,
+            validate=None if held_out is None else lambda: self.evaluate(held_out),
+            progress=Progress(int(asked.epochs), asked.progress),
             history=History(notes=ready.notes),
+            halt=halt,
         )
         done = fit.run()
         self._epoch += done // ready.steps
@@ -172,7 +235,7 @@ class Trainer:
         return Loop(self._programs[key], data, self._held, extra, self.seed, self._epoch)
 
     def _function(self, outputs: Mapping[str, Expr], apply: bool = False) -> Function:
-        key = (*outputs.values(), self.model.loss) if apply else tuple(outputs.values())
+        key = (apply, *((name, node.serial) for name, node in outputs.items()))
         if key not in self._functions:
             step = make_step(outputs, self.model.updates if apply else ())
             self._functions[key] = Function(dict(outputs), step, self._options, self.seed)
