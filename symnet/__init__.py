@@ -132,6 +132,7 @@ from symnet.ops.leaves import function as function
 from symnet.ops.leaves import input as input
 from symnet.ops.leaves import named as named
 from symnet.ops.leaves import parameter as parameter
+from symnet.ops.leaves import state as state
 from symnet.ops.leaves import training as training
 from symnet.pointwise import pointwise as pointwise
 from symnet.sheets import gradients as gradients

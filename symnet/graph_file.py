@@ -69,7 +69,9 @@ class _Writer:
         return item
 
     def attrs(self, node: Expr, seed: int) -> dict[str, Any]:
-        found = {name: self.value(v) for name, v in node.attrs.items() if name != "start"}
+        # What a state becomes is among the updates.
+        plain = {name: v for name, v in node.attrs.items() if name not in ("start", "next")}
+        found = {name: self.value(v) for name, v in plain.items()}
         if "start" in node.attrs:
             start: Start = node.attrs["start"]
             drawn = _named_initialiser(start)

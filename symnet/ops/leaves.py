@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
@@ -89,6 +89,13 @@ def leaves_called(name: object) -> list[Expr]:
     return [leaf for leaf in list(_alive.values()) if leaf.name == name]
 
 
+@dataclass(eq=False)
+class Next:
+    """What a state becomes after a step. Filled in once the state exists, since it reads it."""
+
+    value: Any = None
+
+
 INPUT, PARAMETER = Leaf("input"), Leaf("parameter")
 STATE, STEP = Leaf("state"), Leaf("step")
 NAMED, UNKNOWN = Named(), Unknown()
@@ -164,6 +171,49 @@ def state_leaf(name: str, shape: Shape, dtype: Dtype) -> Expr:
     """What an optimizer remembers from step to step, starting at zeros."""
     start = Start(array=np.zeros(fixed(shape, name), dtype))
     return make(STATE, identity=True, name=name, shape=shape, dtype=str(dtype), start=start)
+
+
+def state(
+    name: str, value: object, next: Expr | Callable[[Expr], Expr], dtype: object = None
+) -> Expr:
+    """A quantity that training carries along without deriving it, such as a running mean.
+
+    value: what it starts from, a number or an array. next: its value after each training step, an
+    expression or a function that makes one from the state; `fit` applies it, and nothing else
+    does. The dtype defaults to `default_dtype`. ShapeError or DtypeError unless next is like it.
+    """
+    kind = default_dtype.current if dtype is None else dtype_of(dtype)
+    array = np.asarray(value, kind)
+    shape, start, after = array.shape, Start(array=array), Next()
+    leaf = make(
+        STATE,
+        identity=True,
+        name=check_name(name, "a state"),
+        shape=shape,
+        dtype=str(kind),
+        start=start,
+        next=after,
+    )
+    after.value = next(leaf) if callable(next) else next
+    if after.value.shape != shape or after.value.dtype != kind:
+        raise ShapeError(
+            f"state {name} is {show_shape(shape)} {kind}, its next value "
+            f"{show_shape(after.value.shape)} {after.value.dtype} (at {origin_here()})"
+        )
+    return leaf
+
+
+def next_values(outputs: Sequence[Expr]) -> list[tuple[Expr, Expr]]:
+    """The states that outputs depend on, directly or through each other, with what follows."""
+    found: dict[Expr, Expr] = {}
+    roots = list(outputs)
+    for root in roots:
+        for node in topological([root]):
+            after = node.attrs.get("next") if node.op is STATE else None
+            if after is not None and node not in found:
+                found[node] = after.value
+                roots.append(after.value)
+    return list(found.items())
 
 
 def named(name: str, expr: object) -> Expr:

@@ -13,7 +13,7 @@ from symnet.expr import Expr, make, topological
 from symnet.functions.pointwise import isfinite, logical_not, sqrt, where
 from symnet.functions.reductions import sum as sum_of
 from symnet.ops.core import FLOAT64, cast, describe
-from symnet.ops.leaves import INPUT, PARAMETER, STATE, Start, leaves, step
+from symnet.ops.leaves import INPUT, PARAMETER, STATE, Start, leaves, next_values, step
 from symnet.optim import Optimizer
 from symnet.simplify import simplify, stabilize
 from symnet.step import Step, make_step
@@ -115,7 +115,9 @@ def build(
     for square in squares[1:]:
         total = total + square
     names = dict(zip(metrics or {}, measured, strict=True))
-    every = (*updates, (step, step + 1))
+    carried = next_values([loss, *measured])
+    carried = [(leaf, simplify(stabilize(value))) for leaf, value in carried]
+    every = (*updates, *carried, (step, step + 1))
     return Model(loss, names, chosen, gradients, every, rate, sqrt(total), rate_set)
 
 
