@@ -7,12 +7,13 @@ Evaluating Derivatives, 2008, chapter 3).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from symnet.errors import DtypeError, GraphError, ShapeError
-from symnet.expr import Expr, origin_here, topological
+from symnet.expr import Derivation, Expr, make, origin_here, substitute, topological
 from symnet.ops.core import FLOATS, broadcast, describe, number
+from symnet.ops.leaves import INPUT
 from symnet.ops.pointwise import ones, zeros
 from symnet.ops.views import identity, permute, reshape
 from symnet.rows import require_separate_rows
@@ -86,6 +87,37 @@ def adjoints(seeds: Mapping[Expr, Expr], wrt: Iterable[Expr]) -> dict[Expr, Expr
     return found
 
 
+Chain = Callable[[list[Expr], list[Expr]], list[Expr]]
+"""chain(outputs, wrt) -> derivatives of those outputs by those nodes."""
+
+
+def _remembered(outputs: Sequence[Expr], wrt: Sequence[Expr], chain: Chain) -> list[Expr]:
+    """The derivatives that `chain` makes, each of which remembers how.
+
+    So the spelling that runs can be made by "stabilise, differentiate, stabilise" also where the
+    user differentiated first. Derivatives that are part of the outputs are nothing to make anew.
+    An intermediate in `wrt` counts as a leaf, which no other spelling of the outputs may swallow.
+    """
+    results = chain(list(outputs), list(wrt))
+    leaves = [_leaf_like(node) if node.args else node for node in wrt]
+    there = dict(zip(wrt, leaves, strict=True))
+    back = dict(zip(leaves, wrt, strict=True))
+
+    def again(spelled: list[Expr]) -> list[Expr]:
+        return substitute(chain(spelled, leaves), back)
+
+    derivation = Derivation(tuple(substitute(outputs, there)), again)
+    given = set(topological(outputs))
+    for index, result in enumerate(results):
+        if result.args and result.derived is None and result not in given:
+            result.derived = derivation, index
+    return results
+
+
+def _leaf_like(node: Expr) -> Expr:
+    return make(INPUT, identity=True, name="wrt", shape=node.shape, dtype=str(node.dtype))
+
+
 def vjp(outputs: Nested, wrt: Nested, cotangents: Nested) -> Nested:
     """The vector-Jacobian product: d/dwrt of the sum of <cotangent, output>, nested as wrt.
 
@@ -93,13 +125,18 @@ def vjp(outputs: Nested, wrt: Nested, cotangents: Nested) -> Nested:
     """
     results, targets, seeds = flatten(outputs), flatten(wrt), flatten(cotangents)
     _differentiable([*results, *targets])
-    start: dict[Expr, Expr] = {}
     for result, seed in zip(results, seeds, strict=True):
         if seed.shape != result.shape:
             raise ShapeError(f"vjp: the cotangent of {describe(result)} is {describe(seed)}")
-        start[result] = start[result] + seed if result in start else seed
-    found = adjoints(start, targets)
-    return unflatten(wrt, [found.get(node, zeros(node)) for node in targets])
+
+    def chain(spelled: list[Expr], nodes: list[Expr]) -> list[Expr]:
+        start: dict[Expr, Expr] = {}
+        for result, seed in zip(spelled, seeds, strict=True):
+            start[result] = start[result] + seed if result in start else seed
+        found = adjoints(start, nodes)
+        return [found.get(node, zeros(node)) for node in nodes]
+
+    return unflatten(wrt, _remembered(results, targets, chain))
 
 
 def grad(y: Expr, wrt: Nested) -> Nested:
@@ -137,8 +174,12 @@ def jvp(outputs: Nested, wrt: Nested, tangents: Nested) -> Nested:
     for source, direction in zip(sources, directions, strict=True):
         if direction.shape != source.shape:
             raise ShapeError(f"jvp: the tangent of {describe(source)} is {describe(direction)}")
-    found = _tangents(dict(zip(sources, directions, strict=True)), results, lead=0)
-    return unflatten(outputs, [found.get(node, zeros(node)) for node in results])
+
+    def chain(spelled: list[Expr], nodes: list[Expr]) -> list[Expr]:
+        found = _tangents(dict(zip(nodes, directions, strict=True)), spelled, lead=0)
+        return [found.get(node, zeros(node)) for node in spelled]
+
+    return unflatten(outputs, _remembered(results, sources, chain))
 
 
 def hvp(y: Expr, wrt: Nested, vectors: Nested) -> Nested:
@@ -160,7 +201,11 @@ def jacobian(y: Expr, wrt: Nested) -> Nested:
     """The derivative of every element of y by every element of wrt: y.shape + w.shape."""
     sources = flatten(wrt)
     _differentiable([y, *sources])
-    return unflatten(wrt, [_jacobian_one(y, source) for source in sources])
+
+    def chain(spelled: list[Expr], nodes: list[Expr]) -> list[Expr]:
+        return [_jacobian_one(spelled[0], node) for node in nodes]
+
+    return unflatten(wrt, _remembered([y], sources, chain))
 
 
 def hessian(y: Expr, wrt: Nested) -> Nested:

@@ -43,6 +43,14 @@ class Origin:
 Tangents = tuple["Expr | None", ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Derivation:
+    """How derivatives came about: `again` makes them anew from another spelling of `outputs`."""
+
+    outputs: tuple[Expr, ...]
+    again: Callable[[list[Expr]], list[Expr]]
+
+
 class Op:
     """A row of the op table. Subclasses state its shapes, its value and its derivative."""
 
@@ -75,10 +83,14 @@ class Expr:
     """One node of the graph.
 
     op: its row; args: operands; attrs: what else decides its value; shape: sizes, integers or
-    names; dtype: a NumPy dtype. `serial` numbers nodes in the order of their making.
+    names; dtype: a NumPy dtype. `serial` numbers nodes in the order of their making. `derived`
+    says of what it was made as a derivative, if the chain rule made it.
     """
 
-    __slots__ = ("__weakref__", "args", "attrs", "dtype", "op", "origin", "serial", "shape")
+    __slots__ = (
+        *("__weakref__", "args", "attrs", "derived", "dtype", "op"),
+        *("origin", "serial", "shape"),
+    )
     op: Op
     args: tuple[Expr, ...]
     attrs: Attributes
@@ -86,6 +98,7 @@ class Expr:
     dtype: Dtype
     origin: Origin
     serial: int
+    derived: tuple[Derivation, int] | None
 
     __array_ufunc__ = None
     dispatch: ClassVar[dict[str, Callable[..., Any]]] = {}
@@ -298,7 +311,7 @@ def make(op: Op, args: tuple[Expr, ...] = (), identity: bool = False, **attrs: A
     node = object.__new__(Expr)
     node.op, node.args, node.attrs = op, args, MappingProxyType(attrs)
     node.shape, node.dtype, node.origin = shape, dtype, origin_here()
-    node.serial = next(_serial)
+    node.serial, node.derived = next(_serial), None
     if identity:
         return node
     with _lock:

@@ -12,12 +12,12 @@ from symnet.feeds import Feeds
 from symnet.formula import gradients as composed
 from symnet.formula.compose import Computed
 from symnet.formula.sheet import Sheet
-from symnet.simplify import stabilize_report
+from symnet.simplify import stabilize_as_written
 
 
 def _rewrites(gradients: Sequence[Expr]) -> Iterator[Computed]:
     """Where the stable spelling of gradients differs from the printed one."""
-    _, firings = stabilize_report(list(gradients))
+    _, firings = stabilize_as_written(list(gradients))
     for firing in firings:
         text = firing.rule.text
         yield Computed(firing.left, firing.right, firing.remark, text, firing.terms)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from symnet.diff import Nested, flatten, unflatten
-from symnet.expr import Expr, rebuild, topological
+from symnet.expr import Derivation, Expr, rebuild, substitute, topological
 from symnet.rules.exact import SIMPLIFY as SIMPLIFY
 from symnet.rules.match import Match, build, instantiate, match
 from symnet.rules.rule import AnyRule, Rule
@@ -56,15 +56,67 @@ def simplify_report(nested: Nested) -> tuple[Nested, tuple[Firing, ...]]:
 def stabilize(nested: Nested, smooth: bool = False) -> Nested:
     """The expressions in spellings that neither cancel nor overflow; equal in the reals.
 
-    Nested as given. With `smooth`, only spellings that may be differentiated again, to any order:
-    take it before the chain rule, and the plain call after it.
+    Nested as given. A derivative that symnet made is made anew from the stable spelling of what
+    it is a derivative of: stabilise, differentiate, stabilise. With `smooth`, only spellings that
+    may be differentiated again, to any order: take it before the chain rule, and the plain call
+    after it.
     """
     return stabilize_report(nested, smooth)[0]
 
 
 def stabilize_report(nested: Nested, smooth: bool = False) -> tuple[Nested, tuple[Firing, ...]]:
     """`stabilize`, and which rules fired where."""
-    return rewrite(nested, [rule for rule in STABILISE if rule.smooth or not smooth])
+    roots, early = _made_anew(flatten(nested), frozenset())
+    results, late = rewrite(roots, _stable_rules(smooth))
+    return unflatten(nested, results), early + late
+
+
+def stabilize_as_written(nested: Nested) -> tuple[Nested, tuple[Firing, ...]]:
+    """`stabilize_report` of the derivatives as they stand, for what is shown beside formulas."""
+    return rewrite(nested, _stable_rules(smooth=False))
+
+
+def _stable_rules(smooth: bool) -> list[AnyRule]:
+    return [rule for rule in STABILISE if rule.smooth or not smooth]
+
+
+def _made_anew(
+    roots: Sequence[Expr], busy: frozenset[Expr]
+) -> tuple[list[Expr], tuple[Firing, ...]]:
+    """The roots with each derivative made from the stable spelling of its outputs.
+
+    busy: the derivatives that are being made anew, which stand for themselves.
+    """
+    replaced: dict[Expr, Expr] = {}
+    firings: tuple[Firing, ...] = ()
+    for derivation, nodes in _derivatives(roots, busy).items():
+        outputs, inner = _made_anew(derivation.outputs, busy | set(nodes))
+        stable, late = rewrite(outputs, _stable_rules(smooth=True))
+        pairs = zip(stable, derivation.outputs, strict=True)
+        if all(after is before for after, before in pairs):
+            continue
+        results = derivation.again(stable)
+        replaced |= {node: results[index] for node, index in nodes.items()}
+        firings += inner + late
+    return (substitute(roots, replaced) if replaced else list(roots)), firings
+
+
+def _derivatives(
+    roots: Sequence[Expr], busy: frozenset[Expr]
+) -> dict[Derivation, dict[Expr, int]]:
+    """The outermost derivatives in a graph, with their places in what made them."""
+    found: dict[Derivation, dict[Expr, int]] = {}
+    stack, seen = list(roots), set(roots)
+    while stack:
+        node = stack.pop()
+        if node.derived is not None and node not in busy:
+            derivation, index = node.derived
+            found.setdefault(derivation, {})[node] = index
+            continue
+        fresh = [arg for arg in dict.fromkeys(node.args) if arg not in seen]
+        seen.update(fresh)
+        stack.extend(fresh)
+    return found
 
 
 def rewrite(nested: Nested, rules: Iterable[AnyRule]) -> tuple[Nested, tuple[Firing, ...]]:
