@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from codegen.compile import Options, compile_program
+from codegen.compile import TARGETS, Options, compile_program
 from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import GraphError
 from symnet.expr import Expr, topological
-from symnet.feeds import bind, limits_of
+from symnet.feeds import bind, feeds_of, limits_of
 from symnet.held import Held
 from symnet.lower import lower
 from symnet.ops.leaves import INPUT, STEP, UNKNOWN, training
@@ -28,6 +28,17 @@ def refuse_unknown(nodes: Sequence[Expr]) -> None:
     for node in topological(nodes):
         if node.op is UNKNOWN:
             node.op.value(None, node)
+
+
+def options_of(target: object, threads: object) -> Options:
+    """How to compile; GraphError for a target or a number of threads that there is not."""
+    if target not in TARGETS:
+        raise GraphError(f"a target is one of {', '.join(TARGETS)}, got {target!r}")
+    if threads is None:
+        return Options(target=str(target))
+    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
+        raise GraphError(f"threads is a whole number from 1 or None, got {threads!r}")
+    return Options(target=str(target), threads=int(threads))
 
 
 def starting_values_of(step: Step, seed: int) -> dict[Expr, Array]:
@@ -80,7 +91,7 @@ class Function:
         return int(self.executable.compiled)
 
     def __call__(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> Any:
-        given = {**(feeds or {}), **named}
+        given = {**feeds_of(feeds), **named}
         required = [leaf for leaf in self._inputs if leaf is not training]
         optional = [*self._held, *([training] if training in self._inputs else [])]
         bound = bind(required, given, optional=optional, limits=self._limits)
@@ -159,6 +170,7 @@ def compile(
     each loop. stabilize: compute in the numerically stable spelling. seed: how initialisers draw.
     Raises ours for unknown functions, name clashes and updates that do not fit.
     """
+    options = options_of(target, threads)
     pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates or ())
     nodes = flatten(outputs)
     values = [value for _, value in pairs]
@@ -167,5 +179,4 @@ def compile(
         nodes, values = stable[: len(nodes)], stable[len(nodes) :]
     names = {f"{place}": node for place, node in enumerate(nodes)}
     step = make_step(names, list(zip((leaf for leaf, _ in pairs), values, strict=True)))
-    options = Options(target=target, threads=threads)
     return Function(outputs, step, options, seed)

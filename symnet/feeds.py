@@ -30,6 +30,15 @@ class Bound:
     notes: tuple[str, ...]
 
 
+def feeds_of(feeds: object) -> Feeds:
+    """The feeds, none for None; FeedError for anything but a mapping."""
+    if feeds is None:
+        return {}
+    if not isinstance(feeds, Mapping):
+        raise FeedError(f"data comes by name, as in {{'X': array}}, got a {type(feeds).__name__}")
+    return feeds
+
+
 def bind(
     required: Sequence[Expr],
     feeds: Feeds | None,
@@ -52,7 +61,8 @@ def bind(
     arrays: dict[Expr, np.ndarray[Any, Any]] = {}
     notes: list[str] = []
     spare: list[tuple[Expr, Any]] = []
-    for leaf, data in _matched([*required, *optional], feeds or {}, allow_unreached, spare):
+    given = feeds_of(feeds)
+    for leaf, data in _matched([*required, *optional], given, allow_unreached, spare):
         if leaf in arrays:
             raise FeedError(f"{leaf.name} is fed twice, by name and as an expression")
         arrays[leaf], note = _converted(leaf, data)
@@ -155,9 +165,15 @@ def _matched(
                 f"of this expression; it has {_names(leaves)}"
             )
         else:
-            close = difflib.get_close_matches(str(key), by_name, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            hint = _hint(str(key), by_name)
             raise FeedError(f"there is no input {key!r}, there is {_names(leaves)}{hint}")
+
+
+def _hint(key: str, names: Iterable[str]) -> str:
+    """Words that suggest the closest name, whatever its case."""
+    folded = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(key.lower(), folded, 1)
+    return f"; did you mean {folded[close[0]]}?" if close else ""
 
 
 def _converted(leaf: Expr, data: Any) -> tuple[np.ndarray[Any, Any], str]:

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from symnet.errors import TrainingError
 from symnet.expr import Expr
 from symnet.held import Held
+from symnet.ops.core import is_number
 from symnet.ops.leaves import step as step_leaf
 from symnet.stop import below, gradient_norm, patience
 from symnet.train.history import History, Record
@@ -38,7 +40,10 @@ class State:
     _rate: Array
 
     def set_rate(self, rate: float) -> None:
-        """The rate of every later step, in place of the optimizer's."""
+        """The rate of every later step, in place of the optimizer's. TrainingError unless it is a
+        finite number from 0."""
+        if not is_number(rate) or not 0 <= rate < np.inf:
+            raise TrainingError(f"set_rate takes a finite number from 0, got {rate!r}")
         self._rate[...] = rate
 
 
@@ -80,19 +85,20 @@ class Fit:
     validate: Callable[[], Mapping[str, float]] | None
     progress: Progress
     history: History = field(default_factory=History)
+    done: int = 0
     halt: threading.Event = field(default_factory=threading.Event)
 
-    def run(self) -> int:
-        """Trains until the last epoch or a reason to stop; returns the iterations completed."""
+    def run(self) -> None:
+        """Trains until the last epoch or a reason to stop; `done` counts iterations completed."""
         names = ("loss", "rate", *(f"metric {name}" for name in self.model.metrics))
         self.record = Record(self.steps, names, self.position)
         self.watches = [Watch(rule) for rule in self.rules if isinstance(rule, patience)]
         trained = {leaf: self.held[leaf] for leaf in self.model.parameters}
-        done, last = self.position, self.steps * self.epochs
+        self.done, last = self.position, self.steps * self.epochs
         with interrupts(self.halt) as interrupted, self.progress:
-            while done < last and not self._ended():
-                chunk = self.loop.run(done, self._most(done, last))
-                done += chunk.complete
+            while self.done < last and not self._ended():
+                chunk = self.loop.run(self.done, self._most(self.done, last))
+                self.done += chunk.complete
                 self._note(chunk)
                 if self._ended():
                     self.record.close_epochs(self.history)
@@ -104,7 +110,6 @@ class Fit:
             watch.restore(trained)
         if not self._ended():
             self.history.stopped = f"all {self.epochs} epochs done"
-        return done
 
     def _ended(self) -> bool:
         return bool(self.history.stopped)

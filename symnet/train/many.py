@@ -13,6 +13,7 @@ from codegen.machine import this_machine
 from symnet.errors import TrainingError
 from symnet.held import Held
 from symnet.ops.core import is_number
+from symnet.train.door import seed_of
 from symnet.train.history import History
 
 Array = np.ndarray[Any, Any]
@@ -70,7 +71,7 @@ class Runs(Sequence[Run]):
 
 def plan(seeds: Iterable[int], rate: object) -> list[tuple[int, float | None]]:
     """Pairs of seed and rate; TrainingError unless there is one rate, or one a seed."""
-    numbers = [int(seed) for seed in seeds]
+    numbers = [seed_of(seed) for seed in seeds]
     if not numbers:
         raise TrainingError("fit_many needs at least one seed")
     if rate is None or is_number(rate):

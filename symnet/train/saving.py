@@ -18,6 +18,8 @@ from symnet.train.model import Model
 
 Array = np.ndarray[Any, Any]
 FORMAT = "symnet trainer 1"
+PLACE = "trainer.place"
+"""The name in a state of the epoch, the position in it, and the steps it has."""
 
 
 def save(
@@ -45,14 +47,47 @@ def save(
     text = np.frombuffer(json.dumps(head).encode(), np.uint8)
     stored = {f"graph {name}": array for name, array in arrays.items()}
     stored |= {f"state {name}": array for name, array in state.items()}
+    stored["head"] = text
     target = Path(path)
     part = target.with_name(f"{target.name}.part")
-    stored["head"] = text
-    with zipfile.ZipFile(part, "w") as file:
+    try:
+        _write(part, stored)
+        os.replace(part, target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _write(path: Path, stored: Mapping[str, Array]) -> None:
+    with zipfile.ZipFile(path, "w") as file:
         for name, array in stored.items():
             with file.open(f"{name}.npy", "w") as entry:
                 np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
-    os.replace(part, target)
+
+
+def checked_state(
+    state: object, wanted: Mapping[str, Array]
+) -> tuple[dict[str, Array], tuple[int, int, int]]:
+    """Arrays by the wanted names, and the epoch, the position in it and its steps.
+
+    TrainingError where names, shapes or kinds of numbers differ; nothing is written before all of
+    it is known to fit.
+    """
+    if not isinstance(state, Mapping):
+        raise TrainingError(f"a state is what state_dict() gives, got a {type(state).__name__}")
+    given = {str(name): np.asarray(value) for name, value in state.items()}
+    place = given.pop(PLACE, np.zeros(3, np.int64))
+    wrong = sorted(wanted.keys() ^ given.keys()) + [
+        name
+        for name in wanted.keys() & given.keys()
+        if given[name].shape != wanted[name].shape or given[name].dtype.kind not in "biuf"
+    ]
+    if place.shape != (3,) or place.dtype.kind not in "iu" or place.min() < 0:
+        wrong.append(PLACE)
+    if wrong:
+        raise TrainingError(f"the state does not fit this trainer: {', '.join(wrong)}")
+    epoch, position, steps = (int(value) for value in place)
+    return given, (epoch, position, steps)
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], int, str]:
@@ -62,6 +97,9 @@ def load(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], int, st
     executed.
     """
     try:
+        # Anything else NumPy would take for a pickle, and say how to execute it.
+        if Path(path).is_file() and not zipfile.is_zipfile(path):
+            raise ValueError("it is no .npz file, or a part of one")
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         head = json.loads(arrays.pop("head").tobytes())

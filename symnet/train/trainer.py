@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codegen.compile import Options
-from symnet.compile import Function, refuse_unknown, starting_values_of
+from symnet.compile import Function, options_of, refuse_unknown, starting_values_of
 from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import TrainingError
 from symnet.expr import Expr, topological
-from symnet.feeds import Feeds, bind, limits_of
+from symnet.feeds import Bound, Feeds, bind, limits_of
 from symnet.held import Held
 from symnet.ops.leaves import INPUT, NAMED, leaves, training
 from symnet.optim import Optimizer
 from symnet.simplify import stabilize
 from symnet.step import make_step
 from symnet.stop import gradient_norm
+from symnet.train import door
 from symnet.train.data import Data, hold_out, prepare
 from symnet.train.fit import Callback, Fit, interrupts
 from symnet.train.history import History
@@ -32,7 +33,7 @@ from symnet.train.many import Run, Runs, plan, run_all
 from symnet.train.model import Model, bound_input, build
 from symnet.train.progress import Progress
 from symnet.train.rule import update_rule
-from symnet.train.saving import load, save
+from symnet.train.saving import PLACE, checked_state, load, save
 from symnet.train.stopping import check_names, rules_of
 
 Array = np.ndarray[Any, Any]
@@ -46,11 +47,6 @@ class Watched(NamedTuple):
     loss: float
     gradients: dict[str, Array]
     updates: dict[str, Array]
-
-
-def _require_count(epochs: object) -> None:
-    if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
-        raise TrainingError(f"epochs must be a whole number from 0, got {epochs!r}")
 
 
 @dataclass(frozen=True)
@@ -86,24 +82,29 @@ class Trainer:
         threads: int | None = None,
         seed: int = 0,
     ) -> None:
+        options = options_of(target, threads)
+        chosen: object = parameters
+        if isinstance(chosen, (list, tuple)) and not chosen:
+            raise TrainingError("parameters=[] leaves nothing to train; None takes all of the loss")
         model = build(loss, optimizer, parameters, metrics)
-        rule = update_rule(optimizer, model)
-        self._take(model, rule, Options(target=target, threads=threads), seed)
+        door.check_names(model.metrics)
+        self._take(model, update_rule(optimizer, model), options, seed)
 
     def _take(self, model: Model, rule: str, options: Options, seed: int) -> None:
         """Becomes the trainer of a model, at the beginning."""
         refuse_unknown([model.loss, *model.metrics.values()])
+        door.check_rate(model.rate)
         self.model, self._rule, self._options = model, rule, options
         self._step = make_step({**model.measured(), "rate": model.rate}, model.updates)
         self._programs: dict[tuple[Any, ...], Compiled] = {}
         self._functions: dict[tuple[Any, ...], Function] = {}
         self.compiles = 0
-        self.seed = seed
-        self.reset(seed)
+        self.seed = door.seed_of(seed)
+        self.reset()
 
     def reset(self, seed: int | None = None) -> None:
         """Starts anew: parameters as the seed draws them, everything else as at the beginning."""
-        self.seed = self.seed if seed is None else int(seed)
+        self.seed = self.seed if seed is None else door.seed_of(seed)
         self._held = starting_values_of(self._step, self.seed)
         self._epoch, self._position, self._steps = 0, 0, 0
 
@@ -117,6 +118,9 @@ class Trainer:
     def parameters(self) -> Held:
         """The parameters' arrays by name: the ones in training, not copies."""
         return Held({str(leaf.name): self._held[leaf] for leaf in self.model.parameters})
+
+    def _trained(self) -> dict[str, Expr]:
+        return {str(leaf.name): leaf for leaf in self.model.parameters}
 
     @property
     def kernels(self) -> int:
@@ -146,7 +150,7 @@ class Trainer:
         the run. progress: a bar on the terminal; None shows it on a terminal only. Ctrl-C ends the
         run after the current step. FeedError and TrainingError say what does not fit.
         """
-        listed = (callbacks,) if callable(callbacks) else tuple(callbacks)
+        listed = door.callbacks_of(callbacks)
         asked = Asked(epochs, batch_size, shuffle, drop_last, validation, stop, listed, progress)
         return self._fit(data, asked, threading.Event())
 
@@ -191,11 +195,14 @@ class Trainer:
         return replica
 
     def _fit(self, data: Feeds, asked: Asked, halt: threading.Event) -> History:
-        _require_count(asked.epochs)
+        door.require_count(asked.epochs)
         rules = rules_of(asked.stop)
         check_names(rules, list(self.model.metrics), asked.validation is not None)
         feeds, held_out = self._split(data, asked.validation)
         measured = list(self.model.measured().values())
+        door.check_feeds(feeds, self._trained())
+        if held_out is not None:
+            self._bind(measured, held_out, allow_nan=False)
         ready = prepare(measured, self.inputs, feeds, asked.batch_size, asked.drop_last)
         bounds = [rule.value for rule in rules if isinstance(rule, gradient_norm)]
         fit = Fit(
@@ -212,9 +219,12 @@ class Trainer:
             history=History(notes=ready.notes),
             halt=halt,
         )
-        done = fit.run()
-        self._epoch += done // ready.steps
-        self._position, self._steps = done % ready.steps, ready.steps
+        try:
+            fit.run()
+        finally:
+            # A callback that raises ends the run, but what was trained until then stays trained.
+            self._epoch += fit.done // ready.steps
+            self._position, self._steps = fit.done % ready.steps, ready.steps
         return fit.history
 
     def _split(self, data: Feeds, validation: float | Feeds | None) -> tuple[Feeds, Feeds | None]:
@@ -242,10 +252,16 @@ class Trainer:
             self.compiles += self._functions[key].compiles
         return self._functions[key]
 
-    def _call(self, function: Function, feeds: Feeds, allow_nan: bool = True) -> Any:
-        required = [leaf for leaf in function.leaves if leaf.op is INPUT and leaf is not training]
-        limits = limits_of(function.step.roots())
-        bound = bind(required, feeds, limits=limits, allow_nan=allow_nan)
+    def _bind(
+        self, nodes: Sequence[Expr], feeds: Feeds, allow_nan: bool = True, allow_empty: bool = False
+    ) -> Bound:
+        """Data for the inputs of expressions, checked."""
+        door.check_feeds(feeds, self._trained())
+        required = [leaf for leaf in leaves(nodes, INPUT) if leaf is not training]
+        limits = limits_of(nodes)
+        return bind(required, feeds, limits=limits, allow_nan=allow_nan, allow_empty=allow_empty)
+
+    def _call(self, function: Function, bound: Bound) -> Any:
         values = {**self._missing(function), **self._held, **bound.arrays}
         return function.run(values, bound.sizes)
 
@@ -263,7 +279,8 @@ class Trainer:
 
     def evaluate(self, feeds: Feeds) -> dict[str, float]:
         """The loss and the metrics on all rows of the feeds at once."""
-        result = self._call(self._function(self.model.measured()), feeds)
+        function = self._function(self.model.measured())
+        result = self._call(function, self._bind(function.step.roots(), feeds))
         return {name: float(value) for name, value in result.items()}
 
     def predict(self, outputs: Nested, feeds: Feeds) -> Any:
@@ -271,12 +288,14 @@ class Trainer:
         inputs that they depend on are needed."""
         nodes = stabilize(flatten(outputs))
         named = {str(place): node for place, node in enumerate(nodes)}
-        return unflatten(outputs, self._call(self._function(named), feeds).values())
+        bound = self._bind(nodes, feeds, allow_empty=True)
+        return unflatten(outputs, self._call(self._function(named), bound).values())
 
     def step(self, feeds: Feeds) -> Watched:
         """Makes one step on these feeds and shows what it did."""
         watched = self.model.watched()
-        result = self._call(self._function(watched.outputs, apply=True), feeds, allow_nan=False)
+        bound = self._bind(watched.roots(), feeds, allow_nan=False)
+        result = self._call(self._function(watched.outputs, apply=True), bound)
         gradients = {str(p.name): result[f"gradient {p.name}"] for p in self.model.parameters}
         names = [str(leaf.name) for leaf, _ in self.model.updates]
         return Watched(
@@ -297,9 +316,10 @@ class Trainer:
     ) -> Trainer:
         """A trainer as it was saved: it goes on where that one stopped. Nothing in the file is
         executed; TrainingError if it is not a saved trainer."""
+        options = options_of(target, threads)
         model, state, seed, rule = load(path)
         trainer = cls.__new__(cls)
-        trainer._take(model, rule, Options(target=target, threads=threads), seed)
+        trainer._take(model, rule, options, seed)
         trainer.load_state_dict(state)
         return trainer
 
@@ -315,18 +335,12 @@ class Trainer:
         step k, and the epoch and the position in it."""
         state = {str(leaf.name): array.copy() for leaf, array in self._held.items()}
         place = np.array([self._epoch, self._position, self._steps], np.int64)
-        return {**state, "trainer.place": place}
+        return {**state, PLACE: place}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes back what `state_dict` gave; TrainingError if names or shapes differ."""
         wanted = {str(leaf.name): array for leaf, array in self._held.items()}
-        given = {name: np.asarray(value) for name, value in state.items()}
-        place = given.pop("trainer.place", np.zeros(3, np.int64))
-        wrong = sorted(wanted.keys() ^ given.keys()) + [
-            name for name in wanted if name in given and given[name].shape != wanted[name].shape
-        ]
-        if wrong:
-            raise TrainingError(f"the state does not fit this trainer: {', '.join(wrong)}")
+        given, place = checked_state(state, wanted)
         for name, array in wanted.items():
             array[...] = given[name]
-        self._epoch, self._position, self._steps = (int(value) for value in place)
+        self._epoch, self._position, self._steps = place
