@@ -18,6 +18,7 @@ from symnet.formula.tree import (
     ONE,
     ONES,
     ZERO,
+    Apply,
     Formula,
     Hadamard,
     MatrixProduct,
@@ -193,22 +194,39 @@ def matrix_product(factors: Sequence[Formula]) -> Formula:
     """The product of matrices and vectors, with their coefficients in front."""
     outside = Scaled()
     inside: list[Formula] = []
+    turned = False
     for factor in factors:
         product = scaled(factor, scalar=False)
         outside = scaled(multiply(outside, replace(product, body=None)), scalar=True)
-        body = ONES if product.body is None else product.body
+        body = ONES if product.body is None else _vector(product.body)
+        turned = product.body is not None and body is not product.body
         inside.extend(body.factors if isinstance(body, MatrixProduct) else (body,))
-    return plain(replace(outside, body=MatrixProduct(tuple(inside))))
+    whole: Formula = MatrixProduct(tuple(inside))
+    # A x with a matrix x of one column is a matrix of one column too.
+    return plain(replace(outside, body=column_matrix(whole) if turned else whole))
 
 
 def transpose(formula: Formula) -> Formula:
-    """The transpose; twice is not at all."""
+    """The transpose; twice is not at all, and a diagonal matrix is its own."""
     product = scaled(formula, scalar=False)
     body = product.body
-    if body is None:
+    if body is None or (isinstance(body, Apply) and body.name == "diag"):
         return formula
-    turned = body.base if isinstance(body, Transpose) else Transpose(body)
+    turned = body.base if isinstance(body, Transpose) else Transpose(_vector(body))
     return plain(replace(product, body=turned))
+
+
+def column_matrix(formula: Formula) -> Formula:
+    """A vector as a matrix of one column."""
+    product = scaled(formula, scalar=False)
+    if product.body is None:
+        return formula
+    return plain(replace(product, body=Apply("col", (product.body,), r"\operatorname{col}")))
+
+
+def _vector(formula: Formula) -> Formula:
+    """What stands in col(...): in a product of matrices a vector is a column anyway."""
+    return formula.arguments[0] if isinstance(formula, Apply) and formula.name == "col" else formula
 
 
 def power(base: Formula, exponent: Formula, elementwise: bool) -> Formula:

@@ -10,8 +10,9 @@ from typing import ClassVar
 
 from symnet.expr import Expr, make
 from symnet.formula.algebra import multiply, plain, scaled, total
-from symnet.formula.naming import Names, core, is_scalar, is_squeeze
+from symnet.formula.naming import Names, is_elided, is_scalar, is_squeeze
 from symnet.formula.products import as_matrix_product
+from symnet.formula.readings import Reading, pick
 from symnet.formula.scalars import (
     Operands,
     log_formula,
@@ -23,7 +24,6 @@ from symnet.formula.tree import (
     EULER,
     ONE,
     ZERO,
-    Element,
     Fence,
     Fold,
     Formula,
@@ -34,12 +34,12 @@ from symnet.formula.tree import (
     walk,
 )
 from symnet.ops.contraction import split
-from symnet.ops.core import BOOL
+from symnet.ops.core import BOOL, BROADCAST
 from symnet.ops.gather import parts
 from symnet.ops.leaves import NAMED, UNKNOWN
 from symnet.ops.pointwise import Pointwise
 from symnet.ops.reduction import SOFTMAX, SUM, Reduction
-from symnet.ops.views import IOTA
+from symnet.ops.views import IOTA, RESHAPE
 from symnet.sizes import Dimension, multiply_sizes
 
 Indices = tuple[Formula, ...]
@@ -55,23 +55,57 @@ def mentions(formula: object, names: set[str]) -> bool:
     return not names.isdisjoint(symbols(formula))
 
 
-def fold(row: Reduction, letters: Sequence[Symbol], body: Formula) -> Formula:
-    """A reduction over index letters; a sum lets what does not depend on them stand before it."""
+def keeps_axis(node: Expr, indices: Indices) -> bool:
+    """Whether an element with these indices, of which `:` keeps an axis, is still an array."""
+    while indices and is_elided(node) and not (node.op is RESHAPE and COLON in indices):
+        (inner,) = node.args
+        if node.op is BROADCAST:
+            kept = indices[node.ndim - inner.ndim :]
+            indices = tuple(i for i, size in zip(kept, inner.shape, strict=True) if size != 1)
+            if len(indices) < inner.ndim:
+                break
+        node = inner
+    return COLON in indices and not is_scalar(node)
+
+
+def fold(
+    row: Reduction, indices: Sequence[Formula], sizes: Sequence[Dimension], body: Formula
+) -> Formula:
+    """A reduction over index letters of these sizes; what a sum does not bind stands before it."""
+    letters = [index for index in indices if isinstance(index, Symbol)]
+    used = symbols(body)
+    if row is not SUM:
+        return _folded(row, [letter for letter in letters if letter.name in used], body)
+    many = [
+        size
+        for index, size in zip(indices, sizes, strict=True)
+        if isinstance(index, Symbol) and index.name not in used
+    ]
+    times = size_formula(multiply_sizes(many))
+    letters = [letter for letter in letters if letter.name in used]
+    names = {letter.name for letter in letters}
+    product = multiply(scaled(times, True), scaled(body, True)) if many else body
+    whole = scaled(product, True)
+    if not letters or mentions(whole.under, names):
+        return multiply(scaled(times, True), scaled(_folded(row, letters, body), True))
+    free = tuple(f for f in whole.over if not mentions(f, names))
+    bound = tuple(f for f in whole.over if mentions(f, names))
+    within = mentions(whole.body, names)
+    outside = replace(whole, over=free, body=None if within else whole.body)
+    inside = plain(Scaled(over=bound, body=whole.body if within else None))
+    if isinstance(inside, Fold) and inside.name == row.text:
+        letters, inside = [*letters, *inside.letters], inside.body
+    return multiply(outside, scaled(_folded(row, letters, inside), True))
+
+
+def _folded(row: Reduction, letters: Sequence[Symbol], body: Formula) -> Formula:
+    """The reduction as one factor, an array where its body keeps an axis whole."""
     if not letters:
         return body
-    outside, inside = Scaled(), body
-    if row is SUM:
-        names = {letter.name for letter in letters}
-        product = scaled(body, scalar=True)
-        free = tuple(f for f in product.over if not mentions(f, names))
-        bound = tuple(f for f in product.over if mentions(f, names))
-        if not mentions(product.under, names):
-            outside = replace(product, over=free)
-            inside = plain(Scaled(over=bound))
-        if isinstance(inside, Fold) and inside.name == row.text:
-            letters, inside = (*letters, *inside.letters), inside.body
-    inner = Fold(row.text or row.name, row.latex, tuple(letters), inside)
-    return multiply(outside, Scaled(over=(inner,)))
+    inner = Fold(row.text or row.name, row.latex, tuple(letters), body)
+    product = scaled(body, scalar=True)
+    whole = product.body is not None or COLON.name in symbols(body)
+    return Scaled(body=inner) if whole else inner
 
 
 class Elements:
@@ -86,6 +120,10 @@ class Elements:
 
     def array(self, node: Expr) -> Formula:
         """The node in matrix form."""
+        raise NotImplementedError
+
+    def loose(self, node: Expr) -> Reading:
+        """The node as it stands beside other operands: what is repeated is not written out."""
         raise NotImplementedError
 
     def letters(self, sizes: Sequence[Dimension], used: Iterable[str] = ()) -> Indices:
@@ -117,7 +155,8 @@ class Elements:
             return self._leaf(node, indices)
         if isinstance(node.op, Pointwise) or node.op is UNKNOWN:
             formulas = [self.element(arg, indices) for arg in node.args]
-            return pointwise_formula(Operands(node, formulas, [True] * len(formulas)))
+            numbers = [not keeps_axis(arg, indices) for arg in node.args]
+            return pointwise_formula(Operands(node, formulas, numbers))
         if isinstance(node.op, Reduction):
             return self._reduction(node, indices)
         writer = self._WRITERS.get(node.op.name)
@@ -143,13 +182,7 @@ class Elements:
         return self._bracketed(node, indices)
 
     def _bracketed(self, node: Expr, indices: Indices) -> Formula:
-        whole = self.array(node)
-        if not indices or all(index == COLON for index in indices):
-            return whole
-        product = scaled(whole, scalar=False)
-        if product.body is None:
-            return whole
-        return multiply(replace(product, body=None), scaled(Element(product.body, indices), True))
+        return pick(self.array(node), indices)
 
     def _broadcast(self, node: Expr, indices: Indices) -> Formula:
         inner = node.args[0]
@@ -188,6 +221,19 @@ class Elements:
             moved.append(index if size == 1 else total([by, size_formula(start)], True))
         return self.element(node.args[0], tuple(moved))
 
+    def _place(self, node: Expr, indices: Indices) -> Formula:
+        """A row or column placed into zeros: the value where the index is its place."""
+        (inner,), start = node.args, node.attrs["start"]
+        moved = [k for k in range(node.ndim) if inner.shape[k] != node.shape[k]]
+        if any(inner.shape[k] != 1 for k in moved) or COLON in indices:
+            return self._bracketed(node, indices)
+        own = tuple(ZERO if k in moved else index for k, index in enumerate(indices))
+        found = self.element(inner, own)
+        for axis in moved:
+            hit = Fence("bracket", Relation("=", indices[axis], size_formula(start[axis])))
+            found = multiply(scaled(found, True), scaled(hit, True))
+        return found
+
     def _gather(self, node: Expr, indices: Indices) -> Formula:
         source, index, out = parts(node.attrs["spec"])
         by_letter = dict(zip(out, indices, strict=True))
@@ -207,7 +253,7 @@ class Elements:
             value = self.element(node.args[0], tuple(by_letter[a] for a in out))
         hit = Fence("bracket", Relation("=", place, by_letter["*"]))
         body = multiply(scaled(value, True), scaled(hit, True))
-        return fold(SUM, [b for b in bound if isinstance(b, Symbol)], body)
+        return fold(SUM, bound, [sizes[a] for a in gone], body)
 
     def _einsum(self, node: Expr, indices: Indices) -> Formula:
         spec = node.attrs["spec"]
@@ -228,43 +274,40 @@ class Elements:
             for own, arg in zip(letters, node.args, strict=True):
                 factor = self.element(arg, tuple(by_letter[a] for a in own))
                 product = multiply(scaled(product, True), scaled(factor, True))
-        return fold(SUM, [b for b in bound if isinstance(b, Symbol)], product)
+        return fold(SUM, bound, [sizes[a] for a in gone], product)
 
     def _reduction(self, node: Expr, indices: Indices) -> Formula:
         (arg,), axes = node.args, node.attrs["axes"]
         if node.op is SUM and is_scalar(arg):
             return self.repeated_sum(node)
-        bound = self.letters([arg.shape[axis] for axis in axes], symbols(indices))
+        sizes = [arg.shape[axis] for axis in axes]
+        bound = self.letters(sizes, symbols(indices))
         kept, folded = iter(indices), dict(zip(axes, bound, strict=True))
         with self.inside(bound):
             own = tuple(folded[k] if k in folded else next(kept) for k in range(arg.ndim))
             body = self.element(arg, own)
-        chosen = [b for b in bound if isinstance(b, Symbol)]
         if node.op.name == "logsumexp":
-            return log_formula(fold(SUM, chosen, Power(EULER, body)))
+            return log_formula(fold(SUM, bound, sizes, Power(EULER, body)))
         assert isinstance(node.op, Reduction)
-        return fold(node.op, chosen, body)
+        return fold(node.op, bound, sizes, body)
 
     def repeated_sum(self, node: Expr) -> Formula:
         """The sum of one number repeated: as many times the number."""
         arg = node.args[0]
         times = size_formula(multiply_sizes([arg.shape[axis] for axis in node.attrs["axes"]]))
-        return multiply(scaled(times, True), scaled(self.array(core(arg)), True))
+        return multiply(scaled(times, True), scaled(self.loose(arg).formula, True))
 
     def _softmax(self, node: Expr, indices: Indices) -> Formula:
         if not self.expand:
             return self._bracketed(node, indices)
         top = Power(EULER, self.element(node.args[0], indices))
         axes = node.attrs["axes"]
-        bound = self.letters([node.shape[axis] for axis in axes], symbols(indices))
+        sizes = [node.shape[axis] for axis in axes]
+        bound = self.letters(sizes, symbols(indices))
         folded = dict(zip(axes, bound, strict=True))
         own = tuple(folded.get(k, index) for k, index in enumerate(indices))
         with self.inside(bound):
-            below = fold(
-                SUM,
-                [b for b in bound if isinstance(b, Symbol)],
-                Power(EULER, self.element(node.args[0], own)),
-            )
+            below = fold(SUM, bound, sizes, Power(EULER, self.element(node.args[0], own)))
         return Scaled(over=(top,), under=(below,))
 
     def _log_softmax(self, node: Expr, indices: Indices) -> Formula:
@@ -277,6 +320,7 @@ class Elements:
         "reshape": _reshape,
         "permute": _permute,
         "slice": _slice,
+        "place": _place,
         "gather": _gather,
         "scatter_add": _scatter,
         "einsum": _einsum,

@@ -69,9 +69,18 @@ def core(node: Expr) -> Expr:
     return node
 
 
+def same(node: Expr) -> Expr:
+    """The node under casts and changes of axes: it has the same elements, each as often."""
+    while is_elided(node) and node.op is not BROADCAST:
+        node = node.args[0]
+    return node
+
+
 def is_scalar(node: Expr) -> bool:
     """Whether a node is one number, however often it is repeated."""
-    return core(node).shape == ()
+    while node.shape != () and is_elided(node):
+        node = node.args[0]
+    return node.shape == ()
 
 
 def is_atom(node: Expr) -> bool:

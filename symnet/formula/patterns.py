@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from symnet.expr import Expr
-from symnet.formula.algebra import literal, plain, scaled
-from symnet.formula.naming import core
-from symnet.formula.scalars import size_formula
+from symnet.formula.algebra import literal
+from symnet.formula.naming import core, same
 from symnet.formula.tree import Formula, Listed, Symbol
 from symnet.ops.core import BROADCAST, scalar_constant
 from symnet.ops.reduction import SOFTMAX, Reduction
@@ -24,6 +22,8 @@ def column(node: Expr) -> Expr | None:
     inner = node.args[0] if node.op is BROADCAST else node
     source = core(inner)
     if inner.op is not RESHAPE or inner is source or inner.ndim <= source.ndim:
+        return None
+    if inner.shape == (1,) * (inner.ndim - source.ndim) + source.shape:
         return None
     return source if isinstance(source.op, Reduction) and source.shape else None
 
@@ -41,9 +41,7 @@ def guarded_root(node: Expr) -> Expr | None:
 
 
 def index_range(start: Dimension, step: int, size: Dimension) -> Formula:
-    """The places start, start + step, ... of an axis: one place, or `first:behind last:step`."""
-    if size == 1:
-        return size_formula(start)
+    """The places start, start + step, ... of an axis: `first:behind last:step`."""
     stop = add_sizes(start, scale_size(size, step))
     if stop == -1:
         stop = ""  # type: ignore[assignment]
@@ -52,19 +50,13 @@ def index_range(start: Dimension, step: int, size: Dimension) -> Formula:
 
 def squared(node: Expr) -> Expr | None:
     """The matrix or vector of which a node is the elementwise square; None if it is none."""
-    node = core(node)
+    node = same(node)
     op = node.op.name
     square = op == "pow" and scalar_constant(node.args[1]) == 2
     if not square and not (op == "multiply" and node.args[0] is node.args[1]):
         return None
     base = node.args[0]
-    return base if base.ndim in (1, 2) and core(base).shape == base.shape else None
-
-
-def as_array(formula: Formula) -> Formula:
-    """A fold whose element keeps axes whole stands for an array."""
-    product = scaled(formula, scalar=True)
-    return plain(replace(product, over=product.over[:-1], body=product.over[-1]))
+    return base if base.ndim in (1, 2) else None
 
 
 def listed(value: np.ndarray[Any, Any]) -> Formula:

@@ -33,6 +33,9 @@ def as_matrix_product(spec: str) -> tuple[Factor, Factor] | None:
     rows, columns = left.replace(inner, ""), right.replace(inner, "")
     if len(rows) > 1 or len(columns) > 1:
         return None
+    if len(left) == 1 and len(right) == 2 and out == columns:
+        # A vector is a column: v @ W is Wᵀ v.
+        return _oriented(1, right, inner), Factor(0, transposed=False)
     if out == rows + columns:
         return _oriented(0, left, inner), _oriented(1, right, inner, first=False)
     if out == columns + rows:

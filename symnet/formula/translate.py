@@ -10,19 +10,18 @@ from typing import ClassVar
 import numpy as np
 
 from symnet.expr import Expr, make, topological
-from symnet.formula.algebra import matrix_product, multiply, plain, scaled, transpose
-from symnet.formula.elements import Elements, fold, mentions, symbols
-from symnet.formula.naming import Names, core, intermediates, is_scalar, is_squeeze
+from symnet.formula.algebra import matrix_product, multiply, plain, scaled
+from symnet.formula.elements import fold, mentions, symbols
+from symnet.formula.naming import Names, core, intermediates, is_scalar, same
 from symnet.formula.patterns import (
-    as_array,
     automatic_name,
     column,
     guarded_root,
-    index_range,
     listed,
     squared,
 )
 from symnet.formula.products import as_matrix_product
+from symnet.formula.readings import Reading, diagonal, joint, spread
 from symnet.formula.scalars import (
     Operands,
     constant_formula,
@@ -33,7 +32,6 @@ from symnet.formula.scalars import (
 from symnet.formula.tree import (
     COLON,
     ONE,
-    ONES,
     Apply,
     Definition,
     Element,
@@ -47,6 +45,7 @@ from symnet.formula.tree import (
     Symbol,
     Transpose,
 )
+from symnet.formula.views import Views
 from symnet.ops.contraction import split
 from symnet.ops.core import BOOL, broadcast, number, scalar_constant
 from symnet.ops.gather import parts, scatter_add
@@ -54,12 +53,11 @@ from symnet.ops.leaves import NAMED, UNKNOWN
 from symnet.ops.pointwise import Pointwise
 from symnet.ops.reduction import SOFTMAX, SUM, Reduction
 from symnet.ops.views import IOTA
-from symnet.sizes import show_shape
 
 _SMALL = 9  # a constant array of no more elements is written out
 
 
-class Translator(Elements):
+class Translator(Views):
     """Translates the nodes of one graph, under one set of names.
 
     `definitions` collects what had to be named, in the order in which it must be read.
@@ -75,7 +73,8 @@ class Translator(Elements):
         order = topological(roots)
         super().__init__({}, Names(()), expand)
         self.definitions: list[Definition] = []
-        self._memo: dict[Expr, Formula] = {}
+        self._memo: dict[Expr, Reading] = {}
+        self.columns: set[Expr] = set()
         for node in order:
             if not node.args and node.name is not None:
                 self.name(node, node.name)
@@ -122,12 +121,15 @@ class Translator(Elements):
         inner = node.args[0] if node.op is NAMED else node
         if not inner.args or inner.op is NAMED:
             return self.array(inner)
-        return self._translate(inner)
+        return spread(self._translate(inner), inner.shape)
 
     def array(self, node: Expr) -> Formula:
-        """The node in matrix form: its name if it has one."""
+        """The node in matrix form, as an array of its shape: its name if it has one."""
+        return spread(self.loose(node), node.shape)
+
+    def loose(self, node: Expr) -> Reading:
         if node in self.named:
-            return self.named[node]
+            return Reading(self.named[node], node.shape)
         if node not in self._memo:
             self._memo[node] = self._translate(node)
         return self._memo[node]
@@ -144,15 +146,20 @@ class Translator(Elements):
                 wanted |= symbols(definition.right)
         return kept[::-1]
 
-    def _translate(self, node: Expr) -> Formula:
+    def _translate(self, node: Expr) -> Reading:
         if isinstance(node.op, Pointwise) or node.op is UNKNOWN:
             return self._whole_pointwise(node)
+        reader = self._READINGS.get(node.op.name)
+        if reader is not None:
+            return reader(self, node)
+        if node.op is SUM and is_scalar(node.args[0]):
+            return Reading(self.repeated_sum(node), ())
         if isinstance(node.op, Reduction):
-            return self._whole_reduction(node)
+            return Reading(self._whole_reduction(node), node.shape)
         writer = self._ARRAYS.get(node.op.name)
         if writer is not None:
-            return writer(self, node)
-        return Apply(node.op.name, tuple(self.array(arg) for arg in node.args))
+            return Reading(writer(self, node), node.shape)
+        return Reading(Apply(node.op.name, tuple(map(self.array, node.args))), node.shape)
 
     def introduce(self, node: Expr, base: str, numbered: bool = False) -> Formula:
         """A name for the node, defined element by element."""
@@ -165,9 +172,9 @@ class Translator(Elements):
         self.named[node] = symbol
         return symbol
 
-    def _whole_pointwise(self, node: Expr) -> Formula:
+    def _whole_pointwise(self, node: Expr) -> Reading:
         if any(core(arg).op is IOTA for arg in node.args):
-            return self.introduce(node, "Y")
+            return Reading(self.introduce(node, "Y"), node.shape)
         root = guarded_root(node)
         if root is not None:
             return self._root(root)
@@ -175,20 +182,43 @@ class Translator(Elements):
         columns = [column(arg) is not None for arg in args]
         if node.op.name == "multiply" and columns == [True, False]:
             args.reverse()
-        formulas = [self.array(arg) for arg in args]
-        return pointwise_formula(Operands(node, formulas, [is_scalar(arg) for arg in args]))
+        read = [self._operand(arg) for arg in args]
+        if all(not one.shape or arg in self.columns for one, arg in zip(read, args, strict=True)):
+            self.columns.add(node)
+        numbers = [one.shape == () for one in read]
+        formula = pointwise_formula(Operands(node, [one.formula for one in read], numbers))
+        return Reading(formula, joint([one.shape for one in read]))
 
-    def _root(self, node: Expr) -> Formula:
-        inner = self.array(node)
-        if isinstance(inner, Power) and isinstance(inner.base, Fence) and inner.base.kind == "norm":
-            return inner.base
-        return Fence("root", inner)
-
-    def _whole_broadcast(self, node: Expr) -> Formula:
+    def _operand(self, node: Expr) -> Reading:
+        """An operand of a pointwise op; a reduction that stands beside each row gets a name."""
         source = column(node)
-        if source is not None and source not in self.named:
+        if source is None:
+            return self.loose(node)
+        if source not in self.named:
             self._introduce_column(source)
-        return self.array(node.args[0])
+        self.columns.add(node)
+        return Reading(self.named[source], node.shape)
+
+    def _root(self, node: Expr) -> Reading:
+        inner = self._operand(node)
+        within = inner.formula
+        if isinstance(within, Power) and isinstance(within.base, Fence):
+            norm = within.base.kind == "norm"
+            return Reading(within.base if norm else Fence("root", within), inner.shape)
+        return Reading(Fence("root", within), inner.shape)
+
+    def _whole_broadcast(self, node: Expr) -> Reading:
+        """What NumPy repeats by its own rule stays as it is; a column is repeated visibly."""
+        (inner,) = node.args
+        read = self.loose(inner)
+        if inner in self.columns:
+            self.columns.add(node)
+            return read
+        behind = node.shape[node.ndim - len(read.shape) :]
+        own = tuple(read.shape)
+        if own == behind or all(size == 1 for size in own):
+            return read
+        return Reading(spread(read, node.shape), node.shape)
 
     def _introduce_column(self, node: Expr) -> None:
         """A name for a reduction that stands beside each row; its coefficient stays outside."""
@@ -204,57 +234,14 @@ class Translator(Elements):
         self.definitions.append(Definition(Element(symbol, indices), inner))
         self.named[node] = plain(replace(outside, body=symbol))
 
-    def _whole_cast(self, node: Expr) -> Formula:
+    def _whole_cast(self, node: Expr) -> Reading:
         inner = node.args[0]
         if inner.dtype != BOOL:
-            return self.array(inner)
+            return self.loose(inner)
         if any(core(arg).op is IOTA for arg in inner.args):
-            return self.introduce(node, "Y")
-        return Fence("bracket", self.array(inner))
-
-    def _whole_reshape(self, node: Expr) -> Formula:
-        inner = self.array(node.args[0])
-        if is_squeeze(node):
-            return inner
-        return Apply("reshape", (inner, Symbol(show_shape(node.shape))))
-
-    def _whole_permute(self, node: Expr) -> Formula:
-        inner = self.array(node.args[0])
-        if node.attrs["axes"] == (1, 0):
-            return transpose(inner)
-        order = ",".join(map(str, node.attrs["axes"]))
-        return Apply("permute", (inner, Symbol(f"({order})")))
-
-    def _whole_slice(self, node: Expr) -> Formula:
-        ranges = tuple(
-            Symbol(":") if (start, step, size) == (0, 1, whole) else index_range(start, step, size)
-            for start, step, size, whole in zip(
-                node.attrs["start"],
-                node.attrs["step"],
-                node.shape,
-                node.args[0].shape,
-                strict=True,
-            )
-        )
-        return Element(self.array(node.args[0]), ranges)
-
-    def _whole_concat(self, node: Expr) -> Formula:
-        operands = tuple(self.array(arg) for arg in node.args)
-        return Apply("concat", (*operands, Symbol(f"axis {node.attrs['axis']}")))
-
-    def _whole_place(self, node: Expr) -> Formula:
-        # Zeros with the operand at a place: the place is written as the slice it fills.
-        places = tuple(
-            Symbol(":") if size == whole else index_range(start, step, size)
-            for start, step, size, whole in zip(
-                node.attrs["start"],
-                node.attrs["step"],
-                node.args[0].shape,
-                node.shape,
-                strict=True,
-            )
-        )
-        return Apply("place", (self.array(node.args[0]), Element(Symbol("0"), places)))
+            return Reading(self.introduce(node, "Y"), node.shape)
+        read = self.loose(inner)
+        return Reading(Fence("bracket", read.formula), read.shape)
 
     def _whole_einsum(self, node: Expr) -> Formula:
         letters, out = split(node.attrs["spec"])
@@ -262,55 +249,35 @@ class Translator(Elements):
         if len(arrays) == 1 and letters[arrays[0]] == out:
             product: Formula = ONE
             for own, arg in zip(letters, node.args, strict=True):
-                part = scaled(self.array(arg), not own or is_scalar(arg))
+                part = scaled(self.loose(arg).formula if not own else self.array(arg), not own)
                 product = multiply(scaled(product, scalar=True), part)
             return product
-        factors = as_matrix_product(node.attrs["spec"])
-        if factors is None:
+        if as_matrix_product(node.attrs["spec"]) is None:
             return self._einsum(node, ()) if node.shape == () else self.introduce(node, "T", True)
-        written = []
-        for factor in factors:
-            whole = self._repeated(node.args[factor.operand])
-            written.append(transpose(whole) if factor.transposed else whole)
-        return matrix_product(written)
-
-    def _repeated(self, node: Expr) -> Formula:
-        """A factor of a matrix product, with the ones that broadcasting hides elsewhere."""
-        inner, whole = core(node), self.array(node)
-        if is_scalar(node):
-            return plain(replace(scaled(whole, True), body=ONES))
-        if node.ndim < 2 or inner.ndim >= node.ndim:
-            return whole
-        squeezed = [size for size in node.args[0].shape if size != 1]
-        is_column = node.args[0].ndim == node.ndim and node.args[0].shape[-1] == 1
-        if not squeezed or node.op.name != "broadcast":
-            return whole
-        if is_column:
-            return matrix_product([whole, Transpose(ONES)])
-        return matrix_product([ONES, transpose(whole)])
+        return self.matrix_einsum(node)
 
     def _whole_reduction(self, node: Expr) -> Formula:
         (arg,), axes, row = node.args, node.attrs["axes"], node.op
         assert isinstance(row, Reduction)
-        if row is SUM and is_scalar(arg):
-            return self.repeated_sum(node)
         whole_sum = row is SUM and node.shape == ()
-        while whole_sum and core(arg).op is SUM and core(arg) not in self.named:
-            arg = core(arg).args[0]
-        square = squared(arg) if whole_sum and core(arg) not in self.named else None
+        while whole_sum and same(arg).op is SUM and same(arg) not in self.named:
+            arg = same(arg).args[0]
+        square = squared(arg) if whole_sum and same(arg) not in self.named else None
         if square is not None:
             return Power(Fence("norm", self.array(square)), Number(Fraction(2)))
-        if node.shape == () or row.name == "logsumexp":
+        if node.shape == ():
+            return self._reduction(node, ())
+        if row.name == "logsumexp":
             return self._reduction(node, (COLON,) * node.ndim)
         whole = scaled(self.array(arg), scalar=False)
         if not isinstance(whole.body, (Symbol, Sum, MatrixProduct, Transpose)):
             return self._reduction(node, (COLON,) * node.ndim)
-        bound = self.letters([arg.shape[axis] for axis in axes])
+        sizes = [arg.shape[axis] for axis in axes]
+        bound = self.letters(sizes)
         folded = dict(zip(axes, bound, strict=True))
         indices = tuple(folded.get(axis, COLON) for axis in range(arg.ndim))
         part = multiply(replace(whole, body=None), scaled(Element(whole.body, indices), True))
-        folded_part = fold(row, [b for b in bound if isinstance(b, Symbol)], part)
-        return as_array(folded_part)
+        return fold(row, bound, sizes, part)
 
     def _whole_gather(self, node: Expr) -> Formula:
         source, index, out = parts(node.attrs["spec"])
@@ -328,8 +295,13 @@ class Translator(Elements):
             return self.introduce(node, "Y" if scalar_constant(values) == 1 else "T")
         one = broadcast(number(1, values.dtype), values.shape)
         hot = scatter_add(one, node.args[1], node.attrs["spec"], node.attrs["size"])
-        value = scaled(self.array(values), is_scalar(values))
-        return multiply(value, scaled(self.array(hot), False))
+        rows = len(source) == 2 and source[1] == "*"
+        if is_scalar(values) or not rows:
+            value = self.loose(values) if is_scalar(values) or len(source) == 2 else None
+            if value is None:
+                return self.introduce(node, "T")
+            return multiply(scaled(value.formula, not value.shape), scaled(self.array(hot), False))
+        return matrix_product([diagonal(self.array(values)), self.array(hot)])
 
     def _whole_softmax(self, node: Expr) -> Formula:
         arguments: tuple[Formula, ...] = (self.array(node.args[0]),)
@@ -351,13 +323,10 @@ class Translator(Elements):
         return listed(value)
 
     _ARRAYS: ClassVar[dict[str, Callable[[Translator, Expr], Formula]]] = {
-        "broadcast": _whole_broadcast,
-        "cast": _whole_cast,
-        "reshape": _whole_reshape,
-        "permute": _whole_permute,
-        "slice": _whole_slice,
-        "place": _whole_place,
-        "concat": _whole_concat,
+        "permute": Views.whole_permute,
+        "slice": Views.whole_slice,
+        "place": Views.whole_place,
+        "concat": Views.whole_concat,
         "einsum": _whole_einsum,
         "gather": _whole_gather,
         "scatter_add": _whole_scatter,
@@ -368,4 +337,9 @@ class Translator(Elements):
         "identity": lambda self, node: Symbol("I"),
         "iota": lambda self, node: self.introduce(node, "i", True),
         "named": lambda self, node: self.array(node.args[0]),
+    }
+    _READINGS: ClassVar[dict[str, Callable[[Translator, Expr], Reading]]] = {
+        "broadcast": _whole_broadcast,
+        "cast": _whole_cast,
+        "reshape": Views.whole_reshape,
     }
