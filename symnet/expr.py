@@ -119,6 +119,10 @@ class Expr:
         found: list[Expr] = Expr.dispatch["parameters"](self)
         return found
 
+    def __getattr__(self, name: str) -> Any:
+        hint = f"; write sn.{name}(x, ...)" if name in Expr.dispatch else ""
+        raise AttributeError(f"an expression has no attribute {name!r}{hint}", name=name, obj=self)
+
     def __hash__(self) -> int:
         return id(self) >> 4
 
