@@ -3,6 +3,7 @@ nothing."""
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable
@@ -37,7 +38,17 @@ CASES: list[tuple[Expr, str, str]] = [
     (0.1 * v, "0.1 v", "0.1 v"),
     (sn.constant(np.float32(0.1)) * x, "0.1 x", "0.1 x"),
     (1e-12 * x, "1e-12 x", r"1 \cdot 10^{-12}x"),
-    (x / 3, "1/3 x", r"\tfrac{1}{3}x"),
+    (x / 3, "x/3", r"\frac{x}{3}"),
+    (2 * x / 3, "2/3 x", r"\tfrac{2}{3}x"),
+    (0.1 * 0.4**x, "0.1 · 0.4^x", r"0.1 \cdot 0.4^x"),
+    ((x + 1) / 4, "(x + 1)/4", r"\frac{x + 1}{4}"),
+    (sn.sum(v) / 4, "1/4 Σ_n v[n]", None),
+    (sn.schedules.step_decay(0.1, 0.4, 80), "0.1 · 0.4^⌊k/80⌋", None),
+    (sn.schedules.cosine(1, 0, 80), "(1 + cos(π min(k, 80)/80))/2", None),
+    (math.pi * x, "π x", r"\pi x"),
+    (sn.cos(-2 * math.pi * x) + math.pi / 3, "cos(−2 π x) + π/3", None),
+    (sn.constant(math.pi * 1.5) * x, "4.712389 x", None),
+    (x * y * x, "x² y", "x^2 y"),
     (x / (y * w), "x/(y w)", r"\frac{x}{y w}"),
     ((x - y) ** 2, "(x − y)²", "(x - y)^2"),
     (x * x, "x²", "x^2"),
@@ -85,7 +96,17 @@ CASES: list[tuple[Expr, str, str]] = [
     (sn.constant([1.5, 2.0]), "[1.5, 2]", "[1.5, 2]"),
     (f(w * x), "f(w x)", "f(w x)"),
     (sn.grad(f(w * x), x), "f′(w x) w", "f'(w x) w"),
-    (sn.grad(sn.grad(f(w * x), x), x), "w f′′(w x) w", None),
+    (sn.grad(sn.grad(f(w * x), x), x), "f″(w x) w²", None),
+    (sn.grad(sn.grad(x * f(3 * x), x), x), "6 f′(3 x) + 9 x f″(3 x)", None),
+    (sn.grad(sn.grad(sn.grad(f(w * x), x), x), x), "f‴(w x) w³", "f'''(w x) w^3"),
+    (sn.grad(x / (1 + sn.exp(-w * x)), w), "x² e^(−w x)/(1 + e^(−w x))²", None),
+    (sn.grad(sn.gelu(x), x), "0.3989423 x e^(−0.5 x²) + 0.5 (1 + erf(0.70710677 x))", None),
+    (0.1 * v + X @ sn.named("r", X.T @ v), "X r + 0.1 v", None),
+    (
+        sn.input("m\N{COMBINING CIRCUMFLEX ACCENT}_1"),
+        "m\N{COMBINING CIRCUMFLEX ACCENT}_1",
+        r"\hat{m}_1",
+    ),
     (sn.sum(v) / sn.sum(sn.ones_like(v)), "1/N Σ_n v[n]", None),
 ]
 
@@ -242,7 +263,7 @@ def test_paths_add_up_to_the_gradient() -> None:
     assert sorted(str(found).splitlines()) == [
         "L → a:  z",
         "L → z → a:  a cos(a)",
-        "L → z → a:  e^(z) cos(a)",
+        "L → z → a:  e^z cos(a)",
     ]
     parts = sn.evaluate([path.contribution for path in found])
     assert sum(parts) == pytest.approx(float(sn.evaluate(sn.grad(loss, a))), rel=1e-15)

@@ -17,6 +17,7 @@ import numpy as np
 from symnet.formula.tree import (
     ONE,
     ONES,
+    PI,
     ZERO,
     Apply,
     Formula,
@@ -32,6 +33,8 @@ from symnet.formula.tree import (
 )
 
 _DIGITS = 17  # a float64 has no more
+_SINGLE_DIGITS = 9  # nor a float32 of these
+_LARGEST_OF_PI = 12  # k π and π/k print as such up to this k
 
 
 def literal(value: float | int | bool, dtype: object = "float64") -> Formula:
@@ -42,8 +45,34 @@ def literal(value: float | int | bool, dtype: object = "float64") -> Formula:
         return Symbol("nan")
     if math.isinf(value):
         return Symbol("∞") if value > 0 else negate(Symbol("∞"))
-    narrow = np.float32(value) if str(dtype) == "float32" else np.float64(value)
+    kind = np.float32 if str(dtype) == "float32" else np.float64
+    narrow = kind(value)
+    for whole in range(1, _LARGEST_OF_PI + 1):
+        for top, bottom in ((whole, 1), (1, whole)):
+            if abs(narrow) == kind(math.pi * top / bottom):
+                sign = 1 if value > 0 else -1
+                return Scaled(Fraction(sign * top), Fraction(bottom), over=(PI,))
     return Number(Fraction(str(narrow)))
+
+
+def single(formula: Formula) -> Formula:
+    """A product of float32 constants by the shortest decimal that is within their precision."""
+    if isinstance(formula, Number):
+        return Number(_single(formula.value))
+    if isinstance(formula, Scaled):
+        return replace(formula, top=_single(formula.top))
+    if isinstance(formula, Sum):
+        return Sum(tuple(map(single, formula.terms)))
+    return formula
+
+
+def _single(value: Fraction) -> Fraction:
+    exact = Decimal(value.numerator) / Decimal(value.denominator)
+    if value.denominator == 1 or len(exact.normalize().as_tuple().digits) <= _SINGLE_DIGITS:
+        return value
+    rounded = (Fraction(f"{exact:.{digits}e}") for digits in range(_SINGLE_DIGITS))
+    near = (one for one in rounded if abs(one - value) <= abs(value) / 2**23)
+    return next(near, value)
 
 
 def decimal_text(value: Fraction) -> str:
@@ -131,15 +160,29 @@ def _split_power(factor: Formula) -> tuple[Formula, Fraction] | None:
 
 
 def _collected(factors: Iterable[Formula]) -> tuple[Formula, ...]:
-    """Neighbouring equal factors as one power: a a is a²."""
+    """Equal factors as one power: a b a is a² b, but d f″(x) d is f″(x) d², as the chain rule has
+    it."""
     kept: list[Formula] = []
     for factor in factors:
-        pair, last = _split_power(factor), _split_power(kept[-1]) if kept else None
-        if pair and last and pair[0] == last[0] and pair[1] > 0 and last[1] > 0:
-            kept[-1] = Power(pair[0], Number(pair[1] + last[1]))
-        else:
+        pair = _split_power(factor)
+        place = next((k for k, other in enumerate(kept) if _is_power_of(other, pair)), None)
+        if place is None or pair is None:
             kept.append(factor)
+            continue
+        base, exponent = _split_power(kept[place]) or pair
+        merged = Power(base, Number(exponent + pair[1]))
+        if any(isinstance(other, Apply) and other.primes for other in kept[place + 1 :]):
+            del kept[place]
+            kept.append(merged)
+        else:
+            kept[place] = merged
     return tuple(kept)
+
+
+def _is_power_of(factor: Formula, pair: tuple[Formula, Fraction] | None) -> bool:
+    """Whether both are positive powers of one base."""
+    own = _split_power(factor)
+    return bool(own and pair and own[0] == pair[0] and own[1] > 0 and pair[1] > 0)
 
 
 def _without_common_sizes(
@@ -232,61 +275,3 @@ def _vector(formula: Formula) -> Formula:
 def power(base: Formula, exponent: Formula, elementwise: bool) -> Formula:
     """base^exponent; the first power is the base."""
     return base if exponent == ONE else Power(base, exponent, elementwise)
-
-
-def _terms(formula: Formula) -> tuple[Formula, ...]:
-    return formula.terms if isinstance(formula, Sum) else (formula,)
-
-
-def _like_terms(terms: Iterable[Formula], scalar: bool) -> list[Formula]:
-    """Terms without zeros, x + x as 2 x. Numbers and differences stay as they were written."""
-    kept: list[Formula] = []
-    for term in terms:
-        product = scaled(term, scalar)
-        for place, other in enumerate(kept):
-            against = scaled(other, scalar)
-            if (
-                not isinstance(term, Number)
-                and product.top > 0 < against.top
-                and replace(against, top=product.top) == product
-            ):
-                kept[place] = plain(replace(product, top=product.top + against.top))
-                break
-        else:
-            if product.top != 0:
-                kept.append(term)
-    return kept
-
-
-def total(formulas: Sequence[Formula], scalar: bool) -> Formula:
-    """The sum; a positive term leads, and a fraction common to all stands in front."""
-    terms = _like_terms([term for formula in formulas for term in _terms(formula)], scalar)
-    if not terms:
-        return ZERO
-    if len(terms) == 1:
-        return terms[0]
-    products = [scaled(term, scalar) for term in terms]
-    common = _common_fraction(products)
-    if common is not None:
-        inner = [plain(_without(product, common)) for product in products]
-        return multiply(common, scaled(total(inner, scalar), scalar))
-    first = next((k for k, term in enumerate(terms) if not is_negative(term)), 0)
-    return Sum((terms[first], *terms[:first], *terms[first + 1 :]))
-
-
-def _common_fraction(products: Sequence[Scaled]) -> Scaled | None:
-    """The coefficient that all terms share up to sign, if it is a fraction such as 1/N."""
-    first = products[0]
-    common = Scaled(abs(first.top), first.bottom, (), first.under)
-    shared = all(
-        (abs(p.top), p.bottom, p.under) == (common.top, common.bottom, common.under)
-        for p in products
-    )
-    is_fraction = common.bottom != 1 or any(
-        isinstance(factor, Symbol) and factor.size for factor in common.under
-    )
-    return common if shared and is_fraction else None
-
-
-def _without(product: Scaled, common: Scaled) -> Scaled:
-    return replace(product, top=product.top / common.top, bottom=Fraction(1), under=())

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from symnet.expr import Expr
-from symnet.formula.algebra import total
 from symnet.formula.graph import direct_parts, local_partials
+from symnet.formula.sums import total
 from symnet.formula.translate import Translator
 from symnet.formula.tree import ONE, Chain, Formula, Partial
 

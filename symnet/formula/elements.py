@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from symnet.expr import Expr, make
-from symnet.formula.algebra import multiply, plain, scaled, total
+from symnet.formula.algebra import multiply, plain, scaled, single
 from symnet.formula.naming import Names, is_elided, is_scalar, is_squeeze
 from symnet.formula.products import as_matrix_product
 from symnet.formula.readings import Reading, pick
@@ -19,6 +19,7 @@ from symnet.formula.scalars import (
     pointwise_formula,
     size_formula,
 )
+from symnet.formula.sums import total
 from symnet.formula.tree import (
     COLON,
     EULER,
@@ -34,7 +35,7 @@ from symnet.formula.tree import (
     walk,
 )
 from symnet.ops.contraction import split
-from symnet.ops.core import BOOL, BROADCAST
+from symnet.ops.core import BOOL, BROADCAST, FLOAT32
 from symnet.ops.gather import parts
 from symnet.ops.leaves import NAMED, UNKNOWN
 from symnet.ops.pointwise import Pointwise
@@ -156,7 +157,8 @@ class Elements:
         if isinstance(node.op, Pointwise) or node.op is UNKNOWN:
             formulas = [self.element(arg, indices) for arg in node.args]
             numbers = [not keeps_axis(arg, indices) for arg in node.args]
-            return pointwise_formula(Operands(node, formulas, numbers))
+            found = pointwise_formula(Operands(node, formulas, numbers))
+            return single(found) if node.dtype == FLOAT32 else found
         if isinstance(node.op, Reduction):
             return self._reduction(node, indices)
         writer = self._WRITERS.get(node.op.name)

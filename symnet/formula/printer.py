@@ -35,6 +35,11 @@ RELATION, SUM, CHAIN, PRODUCT, HADAMARD, MATRIX, OPEN, FACTOR, ATOM = range(9)
 Written = tuple[str, int]
 
 
+def begins_with_digit(text: str) -> bool:
+    """Whether a factor would run into a number before it."""
+    return text[:1].isascii() and text[:1].isdigit()
+
+
 class Printer:
     """Writes a formula; subclasses say how each construct is spelled in their notation."""
 
@@ -62,8 +67,11 @@ class Printer:
         return ", ".join(self.show(formula) for formula in formulas)
 
     def joined(self, factors: Sequence[str]) -> str:
-        """Factors side by side."""
-        return " ".join(factors)
+        """Factors side by side, with a dot before a number."""
+        text = factors[0]
+        for factor in factors[1:]:
+            text += f" · {factor}" if begins_with_digit(factor) else f" {factor}"
+        return text
 
     def factors(self, formulas: Sequence[Formula], last: bool = True) -> list[str]:
         """Factors of a product; what runs on to the right may stand only at the end."""
@@ -100,6 +108,11 @@ class Printer:
         if not formula.under and not bottom:
             return self.product((*top, *formula.over), body)
         ones = top or (ONE,)
+        if _is_plain_quotient(formula):
+            quotient = self.fraction(
+                self.dividend((*top, *formula.over)), self.divisor(bottom), False
+            )
+            return self.product((), (), quotient)
         if all(isinstance(factor, Symbol) and factor.size for factor in formula.under):
             coefficient = self.fraction(
                 self.dividend(ones), self.divisor((*formula.under, *bottom)), True
@@ -175,6 +188,18 @@ class Printer:
 
     def definition(self, formula: Definition) -> Written:
         return f"{self.show(formula.left)} = {self.show(formula.right)}", RELATION
+
+
+def _is_plain_quotient(formula: Scaled) -> bool:
+    """Whether a scalar over a number is written k/80, as against 2/3 x and 1/4 Σ_n v[n]."""
+    if formula.body is not None or formula.under or not formula.over:
+        return False
+    wide = any(
+        isinstance(part, (Fold, Chain)) or (isinstance(part, Fence) and part.kind == "norm")
+        for factor in formula.over
+        for part in (factor, getattr(factor, "base", factor))
+    )
+    return not wide and (formula.top == 1 or formula.top.denominator != 1)
 
 
 _WRITERS: dict[type[Formula], Callable[[Printer, Any], Written]] = {

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from symnet.expr import Expr
-from symnet.formula.algebra import divide, literal, multiply, negate, power, scaled, total
+from symnet.formula.algebra import divide, literal, multiply, negate, power, scaled
+from symnet.formula.sums import total
 from symnet.formula.tree import (
     EULER,
     ONE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from unicodedata import normalize
 
 from symnet.formula.algebra import decimal_text
 from symnet.formula.printer import (
@@ -16,6 +17,7 @@ from symnet.formula.printer import (
     SUM,
     Printer,
     Written,
+    begins_with_digit,
 )
 from symnet.formula.tree import (
     EULER,
@@ -48,12 +50,21 @@ _GREEK = frozenset(_GREEK_NAMES.split())
 _CHARACTERS = {
     **{"Δ": r"\Delta", "δ": r"\delta", "σ": r"\sigma", "α": r"\alpha", "β": r"\beta"},
     **{"γ": r"\gamma", "ε": r"\epsilon", "η": r"\eta", "θ": r"\theta", "λ": r"\lambda"},
-    **{"μ": r"\mu", "ρ": r"\rho", "∞": r"\infty", ONES.name: r"\mathbf{1}"},
+    **{
+        "μ": r"\mu",
+        "ρ": r"\rho",
+        "π": r"\pi",
+        "τ": r"\tau",
+        "∞": r"\infty",
+        ONES.name: r"\mathbf{1}",
+    },
 }
 _SIGNS = {
     **{"≤": r"\le", "≥": r"\ge", "≠": r"\ne", "∧": r"\land", "\N{LOGICAL OR}": r"\lor"},
     **{"←": r"\leftarrow", "<": "<", ">": ">", "=": "="},
 }
+_MOST_PRIMES = 3  # f''' is the last: then f^{(4)}
+_ACCENTS = {"\u0302": "hat", "\u0303": "tilde", "\u0304": "bar", "\u0307": "dot"}
 _FENCES = {
     "abs": (r"\lvert ", r" \rvert"),
     "floor": (r"\lfloor ", r" \rfloor"),
@@ -65,6 +76,8 @@ _FENCES = {
 
 def _part(name: str) -> str:
     """One part of a name: a letter, a number, a Greek letter, or an upright word."""
+    if name[-1:] in _ACCENTS and len(name) > 1:
+        return f"\\{_ACCENTS[name[-1]]}{{{_part(name[:-1])}}}"
     if name in _GREEK:
         return f"\\{name}"
     if name in _CHARACTERS:
@@ -83,9 +96,11 @@ def _braced(text: str) -> str:
 
 def name_latex(name: str) -> str:
     """A user's name: `W_1`, `W_{\\mathrm{hidden}}`, `\\alpha`, `\\mathrm{loss}`."""
+    name = normalize("NFD", name)
     if not name[:1].isalpha():
         return _CHARACTERS.get(name, name)
-    if not name.replace("_", "").replace(".", "").rstrip("′").isalnum():
+    letters = "".join(sign for sign in name.rstrip("′") if sign not in {"_", ".", *_ACCENTS})
+    if not letters.isalnum():
         return f"\\text{{{name}}}"
     primes = len(name) - len(name.rstrip("′"))
     head, _, tail = name.rstrip("′").partition("_")
@@ -106,7 +121,8 @@ class LatexPrinter(Printer):
         text = factors[0]
         for factor in factors[1:]:
             tight = factor.startswith("(") or text.endswith("}")
-            text += factor if tight else f" {factor}"
+            spaced = factor if tight else f" {factor}"
+            text += rf" \cdot {factor}" if begins_with_digit(factor) else spaced
         return text
 
     def number(self, formula: Number) -> Written:
@@ -158,7 +174,9 @@ class LatexPrinter(Printer):
         return f"{self.inside(formula.base, ATOM)}^{exponent}", FACTOR
 
     def _head(self, formula: Apply) -> str:
-        return (formula.latex or name_latex(formula.name)) + "'" * formula.primes
+        head = formula.latex or name_latex(formula.name)
+        few = formula.primes <= _MOST_PRIMES
+        return head + ("'" * formula.primes if few else f"^{{({formula.primes})}}")
 
     def apply(self, formula: Apply) -> Written:
         if formula.bare and len(formula.arguments) == 1:

@@ -39,7 +39,8 @@ from symnet.formula.tree import (
     Transpose,
 )
 
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_SUPERSCRIPTS = str.maketrans("0123456789-()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁽⁾")
+_PRIMES = ("", "′", "″", "‴")
 _FENCES = {
     "abs": ("|", "|"),
     "floor": ("⌊", "⌋"),
@@ -98,13 +99,15 @@ class TextPrinter(Printer):
         return f"{base}^{self._raised(formula)}", FACTOR
 
     def _raised(self, formula: Power) -> str:
-        # e^(−z) has its parentheses always; 2^x needs none.
-        least = RELATION if formula.base == EULER else ATOM
-        text = self.inside(formula.exponent, least)
-        return f"({text})" if formula.base == EULER else text
+        # e^(σ(z)) keeps its parentheses, for the eye; e^x and 2^x need none.
+        if formula.base != EULER or isinstance(formula.exponent, Symbol):
+            return self.inside(formula.exponent, ATOM)
+        return f"({self.show(formula.exponent)})"
 
     def _head(self, formula: Apply) -> str:
-        return formula.name + "′" * formula.primes
+        few = formula.primes < len(_PRIMES)
+        order = f"({formula.primes})".translate(_SUPERSCRIPTS)
+        return formula.name + (_PRIMES[formula.primes] if few else order)
 
     def apply(self, formula: Apply) -> Written:
         if formula.bare and len(formula.arguments) == 1:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from symnet.expr import Expr, make, topological
-from symnet.formula.algebra import matrix_product, multiply, plain, scaled
+from symnet.formula.algebra import matrix_product, multiply, plain, scaled, single
 from symnet.formula.elements import fold, mentions, symbols
 from symnet.formula.naming import Names, core, intermediates, is_scalar, same
 from symnet.formula.patterns import (
@@ -47,7 +47,7 @@ from symnet.formula.tree import (
 )
 from symnet.formula.views import Views
 from symnet.ops.contraction import split
-from symnet.ops.core import BOOL, broadcast, number, scalar_constant
+from symnet.ops.core import BOOL, FLOAT32, broadcast, number, scalar_constant
 from symnet.ops.gather import parts, scatter_add
 from symnet.ops.leaves import NAMED, UNKNOWN
 from symnet.ops.pointwise import Pointwise
@@ -147,6 +147,11 @@ class Translator(Views):
         return kept[::-1]
 
     def _translate(self, node: Expr) -> Reading:
+        read = self._written(node)
+        rounded = single(read.formula) if node.dtype == FLOAT32 else read.formula
+        return Reading(rounded, read.shape)
+
+    def _written(self, node: Expr) -> Reading:
         if isinstance(node.op, Pointwise) or node.op is UNKNOWN:
             return self._whole_pointwise(node)
         reader = self._READINGS.get(node.op.name)

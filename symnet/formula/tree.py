@@ -181,6 +181,7 @@ ZERO = Number(Fraction(0))
 ONE = Number(Fraction(1))
 ONES = Symbol("\N{MATHEMATICAL BOLD DIGIT ONE}")
 EULER = Symbol("e")
+PI = Symbol("π")
 # Functions whose powers are written at the name: sech²(x).
 RAISED = frozenset({"sin", "cos", "tan", "sinh", "cosh", "tanh", "sech"})
 

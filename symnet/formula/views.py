@@ -9,7 +9,6 @@ from symnet.formula.algebra import (
     multiply,
     negate,
     scaled,
-    total,
     transpose,
 )
 from symnet.formula.elements import Elements
@@ -18,6 +17,7 @@ from symnet.formula.patterns import index_range
 from symnet.formula.products import as_matrix_product
 from symnet.formula.readings import Reading, diagonal, pick
 from symnet.formula.scalars import size_formula
+from symnet.formula.sums import total
 from symnet.formula.tree import (
     COLON,
     ONE,
