@@ -27,7 +27,9 @@ LIMIT = 512 << 20
 
 _MAGIC = b"symnet kernel 1"
 # What every object contains parts of, besides the text it was compiled from.
-_LIBRARY = ("operations.py", "calls.py", "jit.py")
+_LIBRARY = (
+    "operations.py", "calls.py", "jit.py", "lanes.py", "vector_math.py", "vector_erf.py",
+)  # fmt: skip
 
 
 class CacheError(Exception):

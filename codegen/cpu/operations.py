@@ -1,7 +1,8 @@
 """What kernel texts call: pointers, and the intrinsics that plain Numba would raise or widen in.
 
 Each is a few lines of LLVM IR, so that using one costs no compilation of its own, cannot raise and
-keeps float32 as float32. Functions of libm are called by name; `LIBM` lists all that may appear.
+keeps float32 as float32. The functions that networks live on are arithmetic of our own, which
+vectorises (`vector_math` and its neighbours); the rest are called by their names in libm.
 """
 
 # Numba types its decorators only in part.
@@ -17,6 +18,9 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from codegen.cpu import vector_erf, vector_math
+from codegen.cpu.lanes import Real
 
 _POINTERS = {
     "float32": types.CPointer(types.float32),
@@ -137,12 +141,18 @@ def _libm(name: str) -> Any:
     return _unary(lambda builder, x: _call_libm(builder, name, x))
 
 
-exp, expm1, log, log1p = _libm("exp"), _libm("expm1"), _libm("log"), _libm("log1p")
+def _lanes(function: Callable[[Real], Real]) -> Any:
+    return _unary(lambda builder, x: function(Real(builder, x)).value)
+
+
+exp, expm1 = _lanes(vector_math.exp), _lanes(vector_math.expm1)
+log, log1p = _lanes(vector_math.log), _lanes(vector_math.log1p)
+tanh, sigmoid = _lanes(vector_math.tanh), _lanes(vector_math.sigmoid)
+erf, erfc = _lanes(vector_erf.erf), _lanes(vector_erf.erfc)
 sin, cos, tan = _libm("sin"), _libm("cos"), _libm("tan")
 asin, acos, atan = _libm("asin"), _libm("acos"), _libm("atan")
-sinh, cosh, tanh = _libm("sinh"), _libm("cosh"), _libm("tanh")
+sinh, cosh = _libm("sinh"), _libm("cosh")
 asinh, acosh, atanh = _libm("asinh"), _libm("acosh"), _libm("atanh")
-erf, erfc = _libm("erf"), _libm("erfc")
 atan2 = _binary(lambda builder, y, x: _call_libm(builder, "atan2", y, x))
 
 
@@ -184,14 +194,7 @@ def _extreme(relation: str) -> Callable[[Any, Any, Any], Any]:
     return build
 
 
-def _sigmoid(builder: Any, x: Any) -> Any:
-    one = x.type(1)
-    small = _call_libm(builder, "exp", builder.fneg(_llvm(builder, "fabs", x)))
-    upper = builder.fcmp_ordered(">=", x, x.type(0))
-    return builder.fdiv(builder.select(upper, one, small), builder.fadd(one, small))
-
-
-absolute, sign, sigmoid = _unary(_absolute), _unary(_sign), _unary(_sigmoid)
+absolute, sign = _unary(_absolute), _unary(_sign)
 maximum, minimum = _binary(_extreme(">=")), _binary(_extreme("<="))
 floor = _unary(lambda builder, x: _llvm(builder, "floor", x) if _is_float(x) else x)
 square_root = _unary(lambda builder, x: _llvm(builder, "sqrt", x))
