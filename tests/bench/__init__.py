@@ -1,0 +1,1 @@
+"""How fast symnet trains beside its peers: `python -m tests.bench`."""

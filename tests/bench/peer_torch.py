@@ -1,0 +1,237 @@
+"""The workloads in PyTorch: eager with the fused optimizer, and one compiled step.
+
+Data stays in memory, an epoch's rows are gathered at once, and no loss is read inside an epoch.
+The compiled step is one graph: loss, gradient (torch.func) and the optimizer's formula, for a
+compiled graph writes the same sums in fewer loops than it would around the fused optimizer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from tests.bench.workloads import VISCOSITY, Array, Workload
+
+VERSIONS = ("torch",)
+Tensors = list[torch.Tensor]
+
+
+def forward(weights: Tensors, x: torch.Tensor, activation: str) -> torch.Tensor:
+    """A dense network; batched where the weights are stacked replicas."""
+    pointwise = torch.relu if activation == "relu" else torch.tanh
+    for place in range(0, len(weights), 2):
+        weight, bias = weights[place], weights[place + 1]
+        if weight.ndim == 3:
+            x = torch.baddbmm(bias[:, None], x, weight)
+        else:
+            x = torch.addmm(bias, x, weight)
+        x = x if place + 2 == len(weights) else pointwise(x)
+    return x
+
+
+def _residual(u: torch.Tensor, y: torch.Tensor, slopes: Tensors) -> torch.Tensor:
+    by_time, slope, curve = slopes
+    rest = by_time + u * slope - VISCOSITY * curve
+    return (rest**2).mean() + ((u - y) ** 2).mean()
+
+
+def reverse_residual(weights: Tensors, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Burgers' equation by reverse mode twice, as eager programs have it."""
+    place, time = (column.clone().requires_grad_() for column in (x[:, :1], x[:, 1:]))
+    u = forward(weights, torch.cat([place, time], 1), "tanh")
+    slope, by_time = torch.autograd.grad(u.sum(), [place, time], create_graph=True)
+    (curve,) = torch.autograd.grad(slope.sum(), place, create_graph=True)
+    return _residual(u, y, [by_time, slope, curve])
+
+
+def forward_residual(weights: Tensors, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Burgers' equation by forward mode twice, which torch.compile can follow."""
+    place, time = x[:, :1], x[:, 1:]
+    one = torch.ones_like(place)
+
+    def network(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return forward(weights, torch.cat([a, b], 1), "tanh")
+
+    def by_place(a: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.func.jvp(lambda c: network(c, time), (a,), (one,))
+
+    (u, slope), (_, curve) = torch.func.jvp(by_place, (place,), (one,))
+    _, by_time = torch.func.jvp(lambda c: network(place, c), (time,), (one,))
+    return _residual(u, y, [by_time, slope, curve])
+
+
+def loss_of(workload: Workload, weights: Tensors, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The loss; of replicas one each."""
+    scores = forward(weights, x, workload.activation)
+    if workload.kind != "replicas":
+        return functional.cross_entropy(scores, y)
+    each = functional.cross_entropy(scores.flatten(0, 1), y.flatten(), reduction="none")
+    return each.view(y.shape).mean(1)
+
+
+class Training:
+    """What eager and compiled share: the data, the epochs and the batches."""
+
+    def __init__(self, workload: Workload, start: list[Array]) -> None:
+        self.workload = workload
+        self._start = [torch.from_numpy(array) for array in start]
+        self._x, self._y = (torch.from_numpy(array) for array in workload.arrays())
+        self.restart()
+
+    def restart(self) -> None:
+        """Begins at the starting weights."""
+        raise NotImplementedError
+
+    def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """One step; its loss, still a tensor."""
+        raise NotImplementedError
+
+    def _epoch(self, shuffle: bool) -> Tensors:
+        rows, batch = self.workload.rows, self.workload.batch
+        if self.workload.kind == "replicas":
+            x, y, axis = *self._replicated(shuffle), 1
+        else:
+            order = torch.randperm(rows) if shuffle else None
+            x = self._x if order is None else self._x.index_select(0, order)
+            y = self._y if order is None else self._y.index_select(0, order)
+            axis = 0
+        batches = zip(x.split(batch, axis), y.split(batch, axis), strict=True)
+        return [self.step(*pair) for pair in batches]
+
+    def _replicated(self, shuffle: bool) -> Tensors:
+        """The data once a replica, each in its own order."""
+        replicas, rows = self.workload.replicas, self.workload.rows
+        order = torch.arange(rows).expand(replicas, rows)
+        order = torch.rand(replicas, rows).argsort(1) if shuffle else order
+        return [self._x[order], self._y[order]]
+
+    def losses(self, count: int) -> list[float]:
+        """The loss of each of the first steps from the start, rows in order."""
+        self.restart()
+        found: Tensors = []
+        while len(found) < count:
+            found += self._epoch(shuffle=False)
+        return [float(loss.mean()) for loss in found[:count]]
+
+    def train(self, epochs: int) -> None:
+        """Trains on, rows shuffled; the losses of an epoch are put together at its end."""
+        for _ in range(epochs):
+            torch.stack(self._epoch(shuffle=True))
+
+
+class Eager(Training):
+    """loss.backward() and the fused optimizer."""
+
+    def restart(self) -> None:
+        self._weights = [array.clone().requires_grad_() for array in self._start]
+        kind = torch.optim.Adam if self.workload.optimizer == "Adam" else torch.optim.SGD
+        self._optimizer = kind(self._weights, lr=self.workload.rate, fused=True)
+
+    def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        self._optimizer.zero_grad(set_to_none=True)
+        if self.workload.kind == "residual":
+            loss = reverse_residual(self._weights, x, y)
+        else:
+            loss = loss_of(self.workload, self._weights, x, y)
+        (loss.sum() if loss.ndim else loss).backward()
+        self._optimizer.step()
+        return loss.detach()
+
+
+def moved(workload: Workload, state: list[Tensors], gradients: Any, count: torch.Tensor) -> None:
+    """The optimizer's formula, in place."""
+    weights, first, second = state
+    if workload.optimizer == "SGD":
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.sub_(gradient, alpha=workload.rate)
+        return
+    count.add_(1)
+    rate, root = workload.rate / (1 - 0.9**count), torch.sqrt(1 - 0.999**count)
+    for weight, mean, square, gradient in zip(weights, first, second, gradients, strict=True):
+        mean.lerp_(gradient, 0.1)
+        square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        weight.sub_(rate * mean / (square.sqrt() / root + 1e-8))
+
+
+class Compiled(Training):
+    """torch.compile of the whole step."""
+
+    def __init__(self, workload: Workload, start: list[Array]) -> None:
+        self._compiled = torch.compile(self._graph, fullgraph=True, dynamic=False)
+        super().__init__(workload, start)
+
+    def restart(self) -> None:
+        weights = [array.clone() for array in self._start]
+        zeros = [[torch.zeros_like(array) for array in weights] for _ in range(2)]
+        self._state = [weights, *zeros]
+        self._count = torch.zeros((), dtype=torch.float64)
+
+    def _graph(
+        self, state: list[Tensors], count: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+    ) -> torch.Tensor:
+        def value(weights: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+            if self.workload.kind == "residual":
+                loss = forward_residual(weights, x, y)
+            else:
+                loss = loss_of(self.workload, weights, x, y)
+            return loss.sum(), loss
+
+        gradients, (_, loss) = torch.func.grad_and_value(value, has_aux=True)(state[0])
+        moved(self.workload, state, gradients, count)
+        return loss
+
+    def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return self._compiled(self._state, self._count, x, y).clone()
+
+
+class Update:
+    """The optimizer alone, fused or compiled."""
+
+    def __init__(self, workload: Workload, start: list[Array], compiled: bool) -> None:
+        self._workload = workload
+        weight = torch.from_numpy(start[0]).clone().requires_grad_()
+        weight.grad = torch.from_numpy(workload.arrays()[1])
+        self._weight, self._compiled = weight, None
+        self._optimizer = torch.optim.Adam([weight], lr=workload.rate, fused=True)
+        if compiled:
+            zeros = [[torch.zeros_like(weight, requires_grad=False)] for _ in range(2)]
+            self._state = [[weight.detach()], *zeros]
+            self._count = torch.zeros((), dtype=torch.float64)
+            self._compiled = torch.compile(self._graph, fullgraph=True, dynamic=False)
+
+    def _graph(self, state: list[Tensors], gradient: torch.Tensor, count: torch.Tensor) -> None:
+        moved(self._workload, state, [gradient], count)
+
+    def losses(self, count: int) -> list[float]:
+        """The mean square of the weights after each of the first steps."""
+        found = []
+        for _ in range(count):
+            self.train(1)
+            found.append(float(np.mean(self._weight.detach().numpy().astype(np.float64) ** 2)))
+        return found
+
+    def train(self, epochs: int) -> None:
+        """Makes so many steps."""
+        for _ in range(epochs):
+            if self._compiled is None:
+                self._optimizer.step()
+            else:
+                with torch.no_grad():
+                    self._compiled(self._state, self._weight.grad, self._count)
+
+
+def make(
+    workload: Workload, start: list[Array] | None, threads: int | None, kind: str
+) -> Training | Update:
+    """The workload, ready to train from the given weights; kind: eager or compile."""
+    if threads:
+        torch.set_num_threads(threads)
+    begin = [np.array(array) for array in start or ()]
+    torch.compiler.reset()
+    if workload.kind == "update":
+        return Update(workload, begin, kind == "compile")
+    return (Compiled if kind == "compile" else Eager)(workload, begin)
