@@ -25,7 +25,6 @@ from symnet.diff import jvp as jvp
 from symnet.diff import vjp as vjp
 from symnet.evaluating import evaluate as evaluate
 from symnet.expr import Expr as Expr
-from symnet.formula import derive as derive
 from symnet.formula import formula as formula
 from symnet.formula import latex as latex
 from symnet.formula import paths as paths
@@ -135,6 +134,7 @@ from symnet.ops.leaves import parameter as parameter
 from symnet.ops.leaves import state as state
 from symnet.ops.leaves import training as training
 from symnet.pointwise import pointwise as pointwise
+from symnet.sheets import derive as derive
 from symnet.sheets import gradients as gradients
 from symnet.simplify import simplify as simplify
 from symnet.simplify import stabilize as stabilize

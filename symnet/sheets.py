@@ -1,4 +1,5 @@
-"""The sheet of gradients as users ask for it: with what is computed in another spelling."""
+"""Sheets and derivations as users ask for them: with numbers, and with what is computed in another
+spelling."""
 
 from __future__ import annotations
 
@@ -9,8 +10,10 @@ from symnet.diff import Nested
 from symnet.evaluating import evaluate
 from symnet.expr import Expr
 from symnet.feeds import Feeds
+from symnet.formula import Derivation
+from symnet.formula import derive as derived
 from symnet.formula import gradients as composed
-from symnet.formula.compose import Computed
+from symnet.formula.compose import Computed, Values
 from symnet.formula.sheet import Sheet
 from symnet.simplify import stabilize_as_written
 
@@ -23,7 +26,27 @@ def _rewrites(gradients: Sequence[Expr]) -> Iterator[Computed]:
         yield Computed(firing.left, firing.right, firing.remark, text, firing.terms)
 
 
-def gradients(loss: Expr, wrt: Nested | None = None, *, feeds: Feeds | None = None) -> Sheet:
+def _values(feeds: Feeds | None) -> Values | None:
+    """From expressions to their numbers at these feeds; None without feeds."""
+
+    def values(nodes: Sequence[Expr]) -> Sequence[Any]:
+        found: Sequence[Any] = evaluate(list(nodes), feeds)
+        return found
+
+    return None if feeds is None else values
+
+
+def derive(loss: Expr, wrt: Expr, feeds: Feeds | None = None) -> Derivation:
+    """The derivation of the gradient of a scalar loss by `wrt`, step by step.
+
+    feeds: data for the inputs; with it each step ends in a line of numbers.
+
+    Raises ShapeError unless the loss is a scalar, GraphError if `wrt` is no part of it.
+    """
+    return derived(loss, wrt, _values(feeds))
+
+
+def gradients(loss: Expr, wrt: Nested | None = None, feeds: Feeds | None = None) -> Sheet:
     """The gradients of a loss, as a mapping from names that prints how they come about.
 
     wrt: what to differentiate by; the loss's parameters by default. feeds: data for the inputs;
@@ -32,9 +55,4 @@ def gradients(loss: Expr, wrt: Nested | None = None, *, feeds: Feeds | None = No
 
     Raises ShapeError unless the loss is a scalar, NameClashError where names are not unique.
     """
-
-    def values(nodes: Sequence[Expr]) -> Sequence[Any]:
-        found: Sequence[Any] = evaluate(list(nodes), feeds)
-        return found
-
-    return composed(loss, wrt, values=None if feeds is None else values, rewrites=_rewrites)
+    return composed(loss, wrt, values=_values(feeds), rewrites=_rewrites)

@@ -245,6 +245,29 @@ def test_a_derivation_says_where_paths_meet() -> None:
     assert derivation.gradient is sn.grad(z * w, w)
 
 
+def test_a_derivation_with_feeds_has_numbers_in_every_step() -> None:
+    z = sn.named("z", sn.sin(w))
+    derivation = sn.derive(z * w, w, {"w": 0.5})
+    assert [step.values for step in derivation.steps] == [
+        "L = 0.239713, ∂L/∂z = 0.5",
+        "L = 0.239713, ∂L/∂w = 0.479426",
+        "z = 0.479426, ∂L/∂w = 0.918217",
+    ]
+    assert str(derivation).endswith("\nhere L = 0.239713, ∂L/∂w = 0.918217")
+    values = sn.derive(sn.sum(v * v), v, {"v": [1.0, 2.0, -3.0]}).values
+    assert values == "L = 14, ∂L/∂v = [2, 4, −6]"
+    assert sn.gradients(z * w, w, {"w": 0.5}).remarks[-1] == (
+        "at w = 0.5: z = 0.479426, L = 0.239713, ∂L/∂w = 0.918217"
+    )
+
+
+@pytest.mark.parametrize("constant", [sn.floor(x), sn.sin(sn.floor(x)), sn.where(x > 0, 1.0, 2.0)])
+def test_a_derivative_of_zero_is_said_to_be_zero(constant: Expr) -> None:
+    derivation = sn.derive(constant, x)
+    assert str(derivation).endswith("∂L/∂x = 0")
+    assert float(sn.evaluate(derivation.gradient, {"x": 0.3})) == 0
+
+
 def test_derivation_of_a_layer_keeps_shapes() -> None:
     b = sn.parameter("b", (4,))
     z = sn.named("Z_1", X @ W + b)

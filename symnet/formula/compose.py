@@ -21,7 +21,7 @@ from symnet.formula.graph import (
 )
 from symnet.formula.naming import is_scalar
 from symnet.formula.sheet import Line, Sheet
-from symnet.formula.text import TextPrinter
+from symnet.formula.text import TextPrinter, value_text
 from symnet.formula.translate import Translator
 from symnet.formula.tree import (
     EULER,
@@ -238,7 +238,7 @@ class _Composer:
         shown = [n for n in self.moving if self.scalar and str(n.name) in used]
         slopes = list(gradients.items()) if leaves_ else []
         nodes = [*leaves_, *shown, self.loss, *(g for _, g in slopes)]
-        numbers = [f"{float(value):.6g}".replace("-", "−") for value in values(nodes)]
+        numbers = [value_text(value) for value in values(nodes)]
         labels = [str(n.name) for n in (*leaves_, *shown)]
         loss = TextPrinter().show(self.loss_symbol)
         labels += [loss, *(f"∂{loss}/∂{name}" for name, _ in slopes)]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from symnet.errors import GraphError
 from symnet.expr import Expr, make, topological
+from symnet.formula.compose import Values
 from symnet.formula.graph import active_nodes, require_scalar
 from symnet.formula.printer import Printer
 from symnet.formula.tex import LatexPrinter
-from symnet.formula.text import TextPrinter
+from symnet.formula.text import TextPrinter, value_text
 from symnet.formula.translate import Translator
 from symnet.formula.tree import Definition, Formula, Partial, Symbol
 from symnet.ops.core import CAST, number
 from symnet.ops.leaves import INPUT, NAMED, UNKNOWN
+from symnet.ops.pointwise import zeros
 from symnet.ops.views import RESHAPE
 from symnet.sizes import show_shape
 
@@ -40,7 +43,8 @@ class Step:
 
     equation: the node from its operands. rule: in words. local: the derivative of the node by the
     operand, or for arrays the adjoint it hands on. adjoint: that of the operand, all steps so far
-    added. meets: whether an earlier step had already reached the operand.
+    added. meets: whether an earlier step had already reached the operand. values: the node and the
+    adjoint so far in numbers, where numbers were given.
     """
 
     number: int
@@ -52,6 +56,7 @@ class Step:
     adjoint: Definition
     shape: str
     meets: bool
+    values: str = ""
 
     def show(self, printer: Printer) -> list[str]:
         """Equation, local derivative and adjoint so far, in a notation."""
@@ -60,13 +65,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Derivation:
-    """How a derivative comes about, in numbered steps from the loss to the variable."""
+    """How a derivative comes about, in numbered steps from the loss to the variable.
+
+    values: the loss and the derivative in numbers, where numbers were given.
+    """
 
     gradient: Expr
     forward: tuple[Definition, ...]
     steps: tuple[Step, ...]
     where: tuple[Definition, ...]
     result: Definition
+    values: str = ""
 
     def __str__(self) -> str:
         printer = TextPrinter()
@@ -77,8 +86,10 @@ class Derivation:
             meets = ", paths meet: the sum" if step.meets else ""
             rows.append(f"{step.number}. {equation}: {step.rule}, {local}")
             rows.append(f"   so far {adjoint}{shape}{meets}")
+            rows += [f"   here {step.values}"] if step.values else []
         rows += [f"where {printer.show(line)}" for line in self.where]
-        return "\n".join([*rows, printer.show(self.result)])
+        rows += [printer.show(self.result), *([f"here {self.values}"] if self.values else [])]
+        return "\n".join(rows)
 
     def latex(self) -> str:
         """The steps and the result as an aligned environment."""
@@ -112,7 +123,7 @@ class _Deriver:
         self.loss, self.wrt = loss, wrt
         order = topological([loss])
         active = active_nodes(order, [wrt])
-        if loss not in active:
+        if wrt not in set(order):
             raise GraphError("derive: the loss does not depend on what it is derived by")
         self.order = [node for node in order if node in active]
         self.local = Translator([loss])
@@ -132,7 +143,8 @@ class _Deriver:
                     names.named[node] = Symbol(names.names.fresh("v", numbered=True))
                 else:
                     names.named[node] = names.array(inner)
-        self.symbols = {node: names.named[node] for node in self.order}
+        shown = (*self.order, self.loss, self.wrt)
+        self.symbols = {node: names.named[node] for node in shown}
         top = _source(self.loss)
         if top in self.symbols:
             self.symbols[top] = names.named[top] = self.symbols[self.loss]
@@ -178,17 +190,38 @@ class _Deriver:
         return Definition(left, self.local.array(part))
 
 
-def derive(loss: Expr, wrt: Expr) -> Derivation:
+def _valued(
+    deriver: _Deriver, steps: Sequence[Step], gradient: Expr, values: Values
+) -> tuple[list[Step], str]:
+    """The steps with their numbers, and those of the loss and the gradient."""
+    printer, loss, wrt = TextPrinter(), deriver.loss, deriver.wrt
+    states = [state for *_, state, _ in deriver.steps]
+    found = list(values([loss, gradient, *(step.node for step in steps), *states]))
+    top = deriver.symbols[loss]
+
+    def equation(name: Formula, value: object) -> str:
+        return f"{printer.show(name)} = {value_text(value)}"
+
+    made = []
+    for place, step in enumerate(steps, 2):
+        node = equation(deriver.symbols[step.node], found[place])
+        adjoint = equation(step.adjoint.left, found[place + len(steps)])
+        made.append(replace(step, values=f"{node}, {adjoint}"))
+    slope = equation(Partial(top, deriver.symbols[wrt]), found[1])
+    return made, f"{equation(top, found[0])}, {slope}"
+
+
+def derive(loss: Expr, wrt: Expr, values: Values | None = None) -> Derivation:
     """The derivation of the gradient of a scalar loss by `wrt`, step by step.
 
+    values: a function from expressions to their numbers; with it each step has a line of them.
     Raises ShapeError unless the loss is a scalar, GraphError if it does not depend on `wrt`.
     """
     require_scalar(loss, "derive")
     deriver = _Deriver(loss, wrt)
     adjoints = deriver.run()
-    if wrt not in adjoints:
-        raise GraphError("derive: no derivative of the loss reaches what it is derived by")
-    gradient = adjoints[wrt]
+    # Where nothing is handed down to it, the derivative is zero: that of floor(x), say.
+    gradient = adjoints[wrt] if wrt in adjoints else zeros(wrt)
     full = Translator([loss, *(state for *_, state, _ in deriver.steps)])
     full.define_long([state for *_, state, _ in deriver.steps])
     top = deriver.symbols[loss]
@@ -201,7 +234,11 @@ def derive(loss: Expr, wrt: Expr) -> Derivation:
         steps.append(Step(place, node, operand, forward[node], rule, handed, so_far, shape, meets))
     result = Definition(Partial(top, deriver.symbols[wrt]), full.array(gradient))
     where = full.needed([*(step.adjoint.right for step in steps), result.right])
-    return Derivation(gradient, tuple(forward.values()), tuple(steps), tuple(where), result)
+    numbers = ""
+    if values is not None:
+        steps, numbers = _valued(deriver, steps, gradient, values)
+    lines = tuple(forward.values())
+    return Derivation(gradient, lines, tuple(steps), tuple(where), result, numbers)
 
 
 def _rule(node: Expr) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from symnet.formula.algebra import decimal_text
 from symnet.formula.printer import (
     ATOM,
@@ -54,6 +56,18 @@ def superscript(exponent: Formula) -> str:
     if isinstance(exponent, Number) and exponent.value.denominator == 1:
         return str(exponent.value.numerator).translate(_SUPERSCRIPTS)
     return ""
+
+
+def value_text(value: object) -> str:
+    """A number to six digits, or the elements of an array, of many the first and last."""
+    shown = np.array2string(
+        np.asarray(value),
+        separator=", ",
+        threshold=6,
+        edgeitems=2,
+        formatter={"float_kind": lambda number: f"{number:.6g}"},
+    )
+    return " ".join(shown.split()).replace("-", "−")
 
 
 class TextPrinter(Printer):
