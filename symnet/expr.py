@@ -166,7 +166,8 @@ class Expr:
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.shape)) or "scalar"
-        return f"<{self.op.name} {self} : {shape} {self.dtype}>"
+        leaf = f"{self.op.name} " if self.name is not None and not self.args else ""
+        return f"<{leaf}{self} : {shape} {self.dtype}>"
 
     def _repr_latex_(self) -> str:
         return f"${Expr.dispatch['latex'](self)}$"

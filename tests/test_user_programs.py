@@ -139,7 +139,7 @@ def test_optimizer():
     assert h.step_rate[0] == pytest.approx(1e-4)
     assert h.step_rate == sorted(h.step_rate, reverse=True)
     rule = t.update_formulas()
-    for part in ("w ←", "m ←", "sign", "for each w of w"):
+    for part in ("w ←", "m ←", "sign", "for the parameter w"):
         assert part in rule
 
 

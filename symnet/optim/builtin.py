@@ -33,7 +33,7 @@ def _accumulate(g: Expr, m: Expr, t: Expr, momentum: Hyper, dampening: Hyper) ->
     # The first step is not dampened, as in PyTorch.
     share = where(equal(t, 1), number(1, FLOAT64), 1 - dampening)
     fresh = g if _is_zero(dampening) else cast(share, g.dtype) * g
-    return m * momentum + fresh
+    return momentum * m + fresh
 
 
 def momentum_sgd(
@@ -132,7 +132,7 @@ def adamw(
 ) -> After:
     """Algorithm 2 of Loshchilov and Hutter, 2019: the weights decay apart from the gradient."""
     m, v = _moments(g, m, v, beta1, beta2)
-    kept = w if _is_zero(weight_decay) else w * (1 - rate * weight_decay)
+    kept = w if _is_zero(weight_decay) else (1 - rate * weight_decay) * w
     return {"w": kept - rate * _direction(m, v, t, beta1, beta2, epsilon), "m": m, "v": v}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from symnet.expr import Expr, make, substitute, topological
 from symnet.formula import text
 from symnet.ops.leaves import INPUT, UNKNOWN
@@ -28,11 +30,29 @@ def update_rule(optimizer: Optimizer, model: Model) -> str:
     lines = []
     if optimizer.state:
         lines.append(f"g ← {text(slope)}")
-    elif "g" in letters:
-        values = substitute([value for _, value in rule], {letters["g"]: slope})
-        rule = [(name, value) for (name, _), value in zip(rule, values, strict=True)]
+    else:
+        rule = _with_slope(rule, slope)
     lines += [f"{name} ← {text(value)}" for name, value in rule]
-    names = ", ".join(str(parameter.name) for parameter in model.parameters)
-    lines.append(f"for each w of {names}")
+    lines.append(_followers([str(parameter.name) for parameter in model.parameters]))
     lines += settings(optimizer)
     return "\n".join(lines)
+
+
+def _with_slope(rule: Sequence[tuple[str, Expr]], slope: Expr) -> list[tuple[str, Expr]]:
+    """The rule with ∇L(w) for g, until a line gives g another meaning."""
+    lines, fresh = [], True
+    for name, value in rule:
+        own = [n for n in topological([value]) if n.op is INPUT and n.name == "g" and fresh]
+        (shown,) = substitute([value], dict.fromkeys(own, slope))
+        lines.append((name, shown))
+        fresh = fresh and name != "g"
+    return lines
+
+
+def _followers(names: Sequence[str]) -> str:
+    """Which parameters the rule's w stands for; one of them may be called w itself."""
+    if names == ["w"]:
+        return "for the parameter w"
+    if "w" in names:
+        return f"for each of {', '.join(names)}, in the place of w"
+    return f"for each w of {', '.join(names)}"
