@@ -48,6 +48,16 @@ class Pointwise(Op):
     text: str = ""
     latex: str = ""
 
+    def __post_init__(self) -> None:
+        # As a plain function has: help(sn.tanh) and sn.tanh.__name__ say what it is.
+        names = ("x", "y", "z")[: self.arity] if self.arity <= 3 else ("*x",)
+        about = f" {self.convention[:1].upper()}{self.convention[1:]}." if self.convention else ""
+        object.__setattr__(self, "__name__", self.name)
+        text = (
+            f"{self.name}({', '.join(names)}), element by element, broadcast to one shape.{about}"
+        )
+        object.__setattr__(self, "__doc__", text)
+
     @property
     def arity(self) -> int:
         """The number of arguments."""
