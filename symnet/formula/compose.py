@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +43,9 @@ from symnet.ops.core import number
 from symnet.ops.leaves import NAMED, PARAMETER
 from symnet.ops.reduction import SOFTMAX
 from symnet.sizes import show_shape
+
+_LONGEST_REMARK = 120
+_FEW_REMARKS = 3  # so many alike are all printed
 
 Values = Callable[[Sequence[Expr]], Sequence[Any]]
 """values(expressions) -> their numbers, at the feeds that the caller has in mind."""
@@ -214,14 +218,18 @@ class _Composer:
     def computed_lines(self, rewrites: Rewrites) -> list[str]:
         """What runs in place of what the formulas say, each difference once."""
         slopes = [self.adjoints[t] for t in self.targets if t in self.adjoints]
-        return list(dict.fromkeys(self.computed_line(entry) for entry in rewrites(slopes)))
+        lines = dict.fromkeys(self.computed_line(entry) for entry in rewrites(slopes))
+        return gathered(list(lines))
 
     def computed_line(self, entry: Computed) -> str:
         """One spelling that runs in place of another."""
         right = entry.text or self.side(entry.right)
         for name, term in entry.terms.items():
             right = right.replace(f"<{name}>", self.side(term))
-        whole = right if _is_equation(right) else f"{self.side(entry.left)} = {right}"
+        stated = bool(entry.text) and _is_equation(right)
+        whole = right if stated else f"{self.side(entry.left)} = {right}"
+        if len(whole) > _LONGEST_REMARK:
+            whole = f"{self.side(entry.left)} by a longer formula"
         return f"computed as: {whole}" + (f"  ({entry.remark})" if entry.remark else "")
 
     def side(self, node: Expr) -> str:
@@ -245,6 +253,31 @@ class _Composer:
         pairs = [f"{label} = {text}" for label, text in zip(labels, numbers, strict=True)]
         head = ", ".join(pairs[: len(leaves_)]) or "the given values"
         return f"at {head}: {', '.join(pairs[len(leaves_) :])}"
+
+
+def gathered(lines: Sequence[str]) -> list[str]:
+    """Lines that differ in one number of their symbols alone, as one line for all these numbers."""
+    kinds: dict[str, list[str]] = {}
+    for line in lines:
+        numbers = set(re.findall(r"_(\d+)\b", line))
+        kind = re.sub(r"_\d+\b", "_i", line) if len(numbers) == 1 else line
+        kinds.setdefault(kind, []).append(line)
+    found: list[str] = []
+    for kind, members in kinds.items():
+        if len(members) <= _FEW_REMARKS or kind == members[0]:
+            found += members
+            continue
+        places = sorted({int(n) for line in members for n in re.findall(r"_(\d+)\b", line)})
+        head, gap, remark = kind.partition("  (")
+        found.append(f"{head} for i = {_ranges(places)}{gap}{remark}")
+    return found
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """1, ..., 50 where they follow one another, else all of them."""
+    first, last = numbers[0], numbers[-1]
+    whole = last - first + 1 == len(numbers)
+    return f"{first}, …, {last}" if whole else ", ".join(map(str, numbers))
 
 
 def _is_equation(text: str) -> bool:
