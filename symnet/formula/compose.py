@@ -141,7 +141,9 @@ class _Composer:
             if isinstance(definition.left, Element):
                 notes.append(definition)
             else:
-                lines.append(Line(definition.left, definition.right, notes=tuple(notes)))
+                own = self.translator.shapes.get(definition.left, ())
+                shown = show_shape(own) if own else ""
+                lines.append(Line(definition.left, definition.right, None, shown, tuple(notes)))
                 notes = []
         notes += self._sigmoid_legend(right)
         shape = show_shape(node.shape) if node is not None and node.shape else ""

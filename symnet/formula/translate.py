@@ -53,6 +53,7 @@ from symnet.ops.leaves import NAMED, UNKNOWN
 from symnet.ops.pointwise import Pointwise
 from symnet.ops.reduction import SOFTMAX, SUM, Reduction
 from symnet.ops.views import IOTA
+from symnet.sizes import Shape
 
 _SMALL = 9  # a constant array of no more elements is written out
 
@@ -60,7 +61,8 @@ _SMALL = 9  # a constant array of no more elements is written out
 class Translator(Views):
     """Translates the nodes of one graph, under one set of names.
 
-    `definitions` collects what had to be named, in the order in which it must be read.
+    `definitions` collects what had to be named, in the order in which it must be read; `shapes` are
+    theirs where they are defined whole.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Translator(Views):
         self.definitions: list[Definition] = []
         self._memo: dict[Expr, Reading] = {}
         self.columns: set[Expr] = set()
+        self.shapes: dict[Formula, Shape] = {}
         for node in order:
             if not node.args and node.name is not None:
                 self.name(node, node.name)
@@ -100,6 +103,7 @@ class Translator(Views):
         for node in intermediates(outputs, self.named):
             symbol = Symbol(self.names.fresh(*automatic_name(node)))
             self.definitions.append(self.equation(node, symbol))
+            self.shapes[symbol] = node.shape
             self.named[node] = symbol
 
     def equation(self, node: Expr, symbol: Formula) -> Definition:

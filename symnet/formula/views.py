@@ -32,7 +32,7 @@ from symnet.formula.tree import (
     Transpose,
 )
 from symnet.ops.contraction import EINSUM
-from symnet.ops.core import BROADCAST, CAST
+from symnet.ops.core import BOOL, BROADCAST, CAST
 from symnet.ops.pointwise import Pointwise
 from symnet.ops.views import IDENTITY, RESHAPE
 from symnet.sizes import Shape, show_shape
@@ -142,12 +142,11 @@ class Views(Elements):
 
     def transposed(self, node: Expr) -> Formula:
         """The transpose of a matrix, of each term of a sum and of each factor of a product."""
+        node = self._uncast(node)
         if node.op is IDENTITY:
             return self.array(node)
         if node in self.named or not node.args:
             return transpose(self.array(node))
-        if node.op is CAST and node.dtype == node.args[0].dtype:
-            return self.transposed(node.args[0])
         if node.op.name == "permute":
             return self.array(node.args[0])
         if node.op is EINSUM and as_matrix_product(node.attrs["spec"]):
@@ -159,6 +158,12 @@ class Views(Elements):
         if node.op.name == "multiply":
             return self._transposed_product(node)
         return transpose(self.array(node))
+
+    def _uncast(self, node: Expr) -> Expr:
+        """The node under conversions between numbers, which are not written."""
+        while node not in self.named and node.op is CAST and node.args[0].dtype != BOOL:
+            node = node.args[0]
+        return node
 
     def _all_whole(self, nodes: tuple[Expr, ...]) -> bool:
         """Whether each operand reads as the matrix that it is."""
@@ -175,8 +180,13 @@ class Views(Elements):
     def matrix_einsum(self, node: Expr, turned: bool = False) -> Formula:
         """A product of two matrices or vectors, or its transpose."""
         written: list[Formula] = []
-        for factor in as_matrix_product(node.attrs["spec"]) or ():
-            written += self._factors(node.args[factor.operand], factor.transposed)
+        factors = as_matrix_product(node.attrs["spec"]) or ()
+        one = [core(arg).op is IDENTITY and core(arg).shape == arg.shape for arg in node.args]
+        for factor in factors:
+            if all(one) or not one[factor.operand]:
+                written += self._factors(node.args[factor.operand], factor.transposed)
+        if len(written) == 1:
+            return transpose(written[0]) if turned else written[0]
         if turned:
             written = [transpose(part) for part in reversed(written)]
         return matrix_product(written)
@@ -211,7 +221,7 @@ class Views(Elements):
         found: list[Expr] = []
         stack = [node]
         while stack:
-            part = stack.pop()
+            part = self._uncast(stack.pop())
             product = isinstance(part.op, Pointwise) and part.op.name == "multiply"
             if product and part not in self.named:
                 stack.extend(reversed(part.args))
