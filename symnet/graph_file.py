@@ -14,6 +14,8 @@ import numpy as np
 from symnet import init
 from symnet.errors import SymnetError, TrainingError
 from symnet.expr import Expr, make, topological
+from symnet.feeds import limits_of
+from symnet.ops.core import BROADCAST
 from symnet.ops.leaves import (
     INPUT,
     PARAMETER,
@@ -25,7 +27,9 @@ from symnet.ops.leaves import (
     step,
     training,
 )
+from symnet.ops.pointwise import Pointwise
 from symnet.ops.registry import OPS
+from symnet.ops.views import PLACE, SLICE
 from symnet.reference.starts import starting_value
 from symnet.sizes import Size
 
@@ -69,11 +73,13 @@ class _Writer:
         return item
 
     def attrs(self, node: Expr, seed: int) -> dict[str, Any]:
-        # What a state becomes is among the updates.
-        plain = {name: v for name, v in node.attrs.items() if name not in ("start", "next")}
-        found = {name: self.value(v) for name, v in plain.items()}
-        if "start" in node.attrs:
-            start: Start = node.attrs["start"]
+        # What a state becomes is among the updates; a slice's start is a tuple like any other.
+        start = node.attrs.get("start")
+        own = {
+            name for name, v in node.attrs.items() if name != "next" and not isinstance(v, Start)
+        }
+        found = {name: self.value(node.attrs[name]) for name in sorted(own)}
+        if isinstance(start, Start):
             drawn = _named_initialiser(start)
             array = None if drawn else starting_value(node, seed)
             found["start"] = {"draw": drawn} if array is None else self.keep(array)
@@ -133,7 +139,32 @@ def _read_node(entry: Mapping[str, Any], made: Sequence[Expr], arrays: Mapping[s
     args = tuple(made[place] for place in entry["args"] if 0 <= place < len(made))
     if len(args) != len(entry["args"]):
         raise TrainingError(f"the file's {op.name} refers to a node that does not come before it")
-    return make(op, args, identity=op in IDENTITIES, **attrs)
+    node = make(op, args, identity=op in IDENTITIES, **attrs)
+    _check_axes(node)
+    return node
+
+
+def _check_axes(node: Expr) -> None:
+    """TrainingError for a node that would read outside its operand, as no function makes one."""
+    attrs, inner = node.attrs, node.args[0].shape if node.args else ()
+    fits = True
+    if node.op is BROADCAST:
+        own = node.shape[node.ndim - len(inner) :]
+        fits = len(own) == len(inner) <= node.ndim and all(
+            small in (1, wide) for small, wide in zip(inner, own, strict=True)
+        )
+    elif node.op.name == "permute":
+        fits = sorted(attrs["axes"]) == list(range(len(inner)))
+    elif "axes" in attrs:
+        fits = list(attrs["axes"]) == sorted(set(attrs["axes"]) & set(range(len(inner))))
+    elif isinstance(node.op, Pointwise):
+        fits = all(arg.shape == node.shape for arg in node.args)
+    if node.op in (SLICE, PLACE):
+        ranks = {len(attrs["start"]), len(attrs["step"]), len(inner), node.ndim}
+        fits = len(ranks) == 1 and all(isinstance(by, int) and by for by in attrs["step"])
+    if not fits:
+        raise TrainingError(f"the file's {node.op.name} does not fit its operand")
+    limits_of([node])
 
 
 def read(entries: Sequence[Mapping[str, Any]], arrays: Mapping[str, Array]) -> list[Expr]:

@@ -98,10 +98,12 @@ def load(path: str | os.PathLike[str]) -> tuple[Model, dict[str, Array], int, st
     """
     try:
         # Anything else NumPy would take for a pickle, and say how to execute it.
-        if Path(path).is_file() and not zipfile.is_zipfile(path):
-            raise ValueError("it is no .npz file, or a part of one")
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        with open(path, "rb") as file:
+            if file.read(4) != b"PK\x03\x04":
+                raise ValueError("it is no .npz file")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
         head = json.loads(arrays.pop("head").tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{path} is not a trainer that symnet saved: {error}") from error
