@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from symnet.errors import FeedError, NameClashError
+from symnet.errors import FeedError, NameClashError, ShapeError
 from symnet.expr import Dtype, Expr, topological
-from symnet.ops.core import BOOL, FLOATS, INTEGERS
+from symnet.ops.core import BOOL, CONSTANT, FLOATS, INTEGERS
 from symnet.ops.gather import GATHER, SCATTER_ADD
 from symnet.ops.leaves import INPUT, leaves_called
 from symnet.ops.views import PLACE, SLICE
@@ -70,7 +70,9 @@ def bind(
     missing = [leaf for leaf in required if leaf not in arrays]
     if missing:
         wanted = ", ".join(f"{leaf.name} ({show_shape(leaf.shape)})" for leaf in missing)
-        raise FeedError(f"no data for {wanted}; given: {_names(arrays)}")
+        unused = dict.fromkeys(str(leaf.name) for leaf, _ in spare)
+        aside = f", and {', '.join(unused)}, which nothing here needs" if unused else ""
+        raise FeedError(f"no data for {wanted}; given: {_names(arrays)}{aside}")
     sizes = _sizes(arrays, spare)
     for leaf, array in arrays.items():
         _check_values(leaf, array, allow_nan, allow_empty)
@@ -96,12 +98,15 @@ class Limits:
 
 def limits_of(outputs: Iterable[Expr]) -> Limits:
     """The limits that outputs set. Where one input indexes several axes the smallest fixed size
-    counts; slices of run-time sizes must lie inside them."""
+    counts; slices and constant indices must lie inside their axes. ShapeError where fixed sizes
+    already say that they do not."""
     ranges: dict[Expr, Dimension] = {}
     conditions: dict[Size, str] = {}
     for node in topological(outputs):
         if node.op in (GATHER, SCATTER_ADD):
             _add_range(ranges, node)
+            for size, message in _fixed_indices(node):
+                conditions.setdefault(size, message)
         whole = node.args[0].shape if node.op is SLICE else node.shape
         part = node.args[0].shape if node.op is PLACE else node.shape
         if node.op in (SLICE, PLACE):
@@ -110,16 +115,38 @@ def limits_of(outputs: Iterable[Expr]) -> Limits:
     return Limits(ranges, tuple(conditions.items()))
 
 
-def _add_range(ranges: dict[Expr, Dimension], node: Expr) -> None:
+def picked_from(node: Expr) -> tuple[Expr, Dimension]:
+    """What the index of a gather or scatter comes from, and the size of the axis it picks along."""
     index = node.args[1]
     while index.op.name in ("broadcast", "reshape", "permute", "cast", "named"):
         index = index.args[0]
+    whole = node.args[0] if node.op is GATHER else node
+    return index, whole.shape[node.attrs["spec"].index("*")]
+
+
+def _fixed_indices(node: Expr) -> Iterator[tuple[Size, str]]:
+    """The size that is negative where a constant index lies after its axis.
+
+    ShapeError where that is known already, and for negative indices.
+    """
+    index, size = picked_from(node)
+    values = np.asarray(index.attrs["value"]) if index.op is CONSTANT else np.zeros(0)
+    if not values.size:
+        return
+    message = f"the {node.op.name} at {node.origin} takes indices from 0 to {size} - 1"
+    room = add_sizes(size, -1 - int(values.max()))
+    if values.min() < 0 or (isinstance(room, int) and room < 0):
+        raise ShapeError(f"{message}, got {values.min() if values.min() < 0 else values.max()}")
+    if isinstance(room, Size):
+        yield room, message
+
+
+def _add_range(ranges: dict[Expr, Dimension], node: Expr) -> None:
+    index, size = picked_from(node)
     if index.op is INPUT and index.dtype in INTEGERS:
-        whole = node.args[0] if node.op is GATHER else node
-        size = whole.shape[node.attrs["spec"].index("*")]
         known = ranges.get(index)
-        both = isinstance(size, int) and isinstance(known, int)
-        ranges[index] = min(size, known) if both else size
+        smaller = isinstance(size, int) and isinstance(known, int) and known < size
+        ranges[index] = known if smaller and known is not None else size
 
 
 def _inside(node: Expr, whole: Shape, part: Shape) -> Iterator[tuple[Size, str]]:
@@ -132,6 +159,8 @@ def _inside(node: Expr, whole: Shape, part: Shape) -> Iterator[tuple[Size, str]]
         for room in (count, low, add_sizes(size, -1, scale_size(high, -1))):
             if isinstance(room, Size):
                 yield room, message
+            elif room < 0:
+                raise ShapeError(message)
 
 
 def _names(leaves: Iterable[Expr]) -> str:

