@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 import symnet as sn
@@ -12,7 +14,7 @@ VERSIONS = ("numba", "llvmlite", "numpy")
 
 def network(widths: tuple[int, ...], activation: str) -> sn.nn.Sequential:
     """Dense layers, all but the last with the activation."""
-    pairs = list(zip(widths, widths[1:], strict=False))
+    pairs = list(itertools.pairwise(widths))
     hidden = [sn.nn.Dense(*pair, activation=activation) for pair in pairs[:-1]]
     return sn.nn.Sequential(*hidden, sn.nn.Dense(*pairs[-1]))
 

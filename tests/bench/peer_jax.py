@@ -34,17 +34,16 @@ def residual(weights: list[Any], x: Any, y: Any) -> Any:
     def value(place: Any, time: Any) -> Any:
         return forward(weights, jnp.stack([place, time]), "tanh")[0]
 
-    def one(point: Any, wanted: Any) -> Any:
+    def square(point: Any, wanted: Any) -> Any:
         place, time = point
         u = value(place, time)
-        by_place = partial(jax.grad(value, (0, 1)), time=time)
-        (slope, by_time), (curve, _) = jax.jvp(
-            lambda a: by_place(a), (place,), (jnp.ones_like(place),)
-        )
+        by_both = jax.grad(value, (0, 1))
+        one = jnp.ones_like(place)
+        (slope, by_time), (curve, _) = jax.jvp(lambda a: by_both(a, time), (place,), (one,))
         rest = by_time + u * slope - VISCOSITY * curve
         return rest**2 + (u - wanted[0]) ** 2
 
-    return jnp.mean(jax.vmap(one)(x, y))
+    return jnp.mean(jax.vmap(square)(x, y))
 
 
 def loss_of(workload: Workload, weights: list[Any], x: Any, y: Any) -> Any:

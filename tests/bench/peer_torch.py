@@ -47,19 +47,18 @@ def reverse_residual(weights: Tensors, x: torch.Tensor, y: torch.Tensor) -> torc
     return _residual(u, y, [by_time, slope, curve])
 
 
-def forward_residual(weights: Tensors, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Burgers' equation by forward mode twice, which torch.compile can follow."""
-    place, time = x[:, :1], x[:, 1:]
-    one = torch.ones_like(place)
+def nested_residual(weights: Tensors, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The same by torch.func, which torch.compile can follow (its jvp of jvp it cannot)."""
 
-    def network(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return forward(weights, torch.cat([a, b], 1), "tanh")
+    def total(place: torch.Tensor, time: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        u = forward(weights, torch.cat([place, time], 1), "tanh")
+        return u.sum(), u
 
-    def by_place(a: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.func.jvp(lambda c: network(c, time), (a,), (one,))
+    def slopes(place: torch.Tensor, time: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        found, u = torch.func.grad(total, argnums=(0, 1), has_aux=True)(place, time)
+        return found[0].sum(), (u, *found)
 
-    (u, slope), (_, curve) = torch.func.jvp(by_place, (place,), (one,))
-    _, by_time = torch.func.jvp(lambda c: network(place, c), (time,), (one,))
+    curve, (u, slope, by_time) = torch.func.grad(slopes, has_aux=True)(x[:, :1], x[:, 1:])
     return _residual(u, y, [by_time, slope, curve])
 
 
@@ -141,17 +140,38 @@ class Eager(Training):
         return loss.detach()
 
 
-def moved(workload: Workload, state: list[Tensors], gradients: Any, count: torch.Tensor) -> None:
-    """The optimizer's formula, in place."""
+class Moments:
+    """The optimizer's formula on given weights, in place, with what it remembers.
+
+    The two numbers that change with the step are filled in from outside the graph.
+    """
+
+    def __init__(self, workload: Workload, weights: Tensors) -> None:
+        self.weights, self._workload, self._count = weights, workload, 0
+        kind = weights[0].dtype
+        self._scales = torch.zeros(2, dtype=kind).unbind()
+        zeros = [[torch.zeros_like(array) for array in weights] for _ in range(2)]
+        self._state = [weights, *zeros]
+
+    def advance(self) -> tuple[list[Tensors], tuple[torch.Tensor, ...]]:
+        """What a step's graph takes: the arrays, then the rate and the root of this step."""
+        self._count += 1
+        if self._workload.optimizer == "Adam":
+            self._scales[0].fill_(self._workload.rate / (1 - 0.9**self._count))
+            self._scales[1].fill_((1 - 0.999**self._count) ** 0.5)
+        return self._state, self._scales
+
+
+def moved(workload: Workload, state: list[Tensors], scales: Any, gradients: Any) -> None:
+    """The optimizer's step, in place."""
     weights, first, second = state
     if workload.optimizer == "SGD":
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.sub_(gradient, alpha=workload.rate)
         return
-    count.add_(1)
-    rate, root = workload.rate / (1 - 0.9**count), torch.sqrt(1 - 0.999**count)
+    rate, root = scales
     for weight, mean, square, gradient in zip(weights, first, second, gradients, strict=True):
-        mean.lerp_(gradient, 0.1)
+        mean.mul_(0.9).add_(gradient, alpha=0.1)
         square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
         weight.sub_(rate * mean / (square.sqrt() / root + 1e-8))
 
@@ -164,28 +184,23 @@ class Compiled(Training):
         super().__init__(workload, start)
 
     def restart(self) -> None:
-        weights = [array.clone() for array in self._start]
-        zeros = [[torch.zeros_like(array) for array in weights] for _ in range(2)]
-        self._state = [weights, *zeros]
-        self._count = torch.zeros((), dtype=torch.float64)
+        self._moments = Moments(self.workload, [array.clone() for array in self._start])
 
-    def _graph(
-        self, state: list[Tensors], count: torch.Tensor, x: torch.Tensor, y: torch.Tensor
-    ) -> torch.Tensor:
+    def _graph(self, state: list[Tensors], scales: Any, x: torch.Tensor, y: torch.Tensor) -> Any:
         def value(weights: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
             if self.workload.kind == "residual":
-                loss = forward_residual(weights, x, y)
+                loss = nested_residual(weights, x, y)
             else:
                 loss = loss_of(self.workload, weights, x, y)
             return loss.sum(), loss
 
         gradients, (_, loss) = torch.func.grad_and_value(value, has_aux=True)(state[0])
-        moved(self.workload, state, gradients, count)
+        moved(self.workload, state, scales, gradients)
         return loss
 
     def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            return self._compiled(self._state, self._count, x, y).clone()
+            return self._compiled(*self._moments.advance(), x, y)
 
 
 class Update:
@@ -198,13 +213,11 @@ class Update:
         self._weight, self._compiled = weight, None
         self._optimizer = torch.optim.Adam([weight], lr=workload.rate, fused=True)
         if compiled:
-            zeros = [[torch.zeros_like(weight, requires_grad=False)] for _ in range(2)]
-            self._state = [[weight.detach()], *zeros]
-            self._count = torch.zeros((), dtype=torch.float64)
+            self._moments = Moments(workload, [weight.detach()])
             self._compiled = torch.compile(self._graph, fullgraph=True, dynamic=False)
 
-    def _graph(self, state: list[Tensors], gradient: torch.Tensor, count: torch.Tensor) -> None:
-        moved(self._workload, state, [gradient], count)
+    def _graph(self, state: list[Tensors], scales: Any, gradient: torch.Tensor) -> None:
+        moved(self._workload, state, scales, [gradient])
 
     def losses(self, count: int) -> list[float]:
         """The mean square of the weights after each of the first steps."""
@@ -221,7 +234,7 @@ class Update:
                 self._optimizer.step()
             else:
                 with torch.no_grad():
-                    self._compiled(self._state, self._weight.grad, self._count)
+                    self._compiled(*self._moments.advance(), self._weight.grad)
 
 
 def make(

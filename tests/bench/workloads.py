@@ -6,6 +6,7 @@ the file that scikit-learn brings along; the pictures of `mnist` are synthetic, 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -122,8 +123,8 @@ WORKLOADS = (
     ),
     Workload("digits", (64, 128, 10), 32, 1797, _digits, Goals(16, 1.8, 2)),
     Workload("mnist-small", (784, 128, 10), 64, 12800, _clusters, Goals(3.2, 1.6, 1.7)),
-    Workload("mnist", (784, 512, 512, 10), 128, 6400, _clusters, Goals(1.4, 1.25, 1.3)),
-    Workload("wide", (1024,) * 4 + (10,), 512, 2048, _clusters, Goals(1.3, 1.2, 1.2)),
+    Workload("mnist", (784, 512, 512, 10), 128, 6400, _clusters, Goals(1.4, 1.25, 1.3), rate=1e-4),
+    Workload("wide", (1024,) * 4 + (10,), 512, 2048, _clusters, Goals(1.3, 1.2, 1.2), rate=1e-4),
     Workload("deep", DEEP, 64, 1792, _digits, Goals(20, 2), "tanh"),
     Workload(
         "pinn", (2, 64, 64, 64, 64, 1), 256, 2560, _collocation, Goals(10, 1.5), "tanh",
@@ -142,7 +143,7 @@ NAMES = (*BY_NAME, "sweep")
 def start_of(widths: tuple[int, ...]) -> list[Array]:
     """Starting weights by Glorot's rule, where each library draws its own."""
     random, arrays = np.random.default_rng(0), []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(widths):
         limit = np.sqrt(6 / (inputs + outputs))
         arrays.append(random.uniform(-limit, limit, (inputs, outputs)).astype(np.float32))
         arrays.append(np.zeros(outputs, np.float32))

@@ -1,0 +1,201 @@
+"""Rounds in which every form of every library takes its turn on one workload."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tests.bench.floor import Rates, floor, operations, traffic
+from tests.bench.worker import Failed, Form, Worker
+from tests.bench.workloads import Workload
+
+OURS = Form("symnet", "", 0)
+MACHINE = Form("machine", "", 0)
+FORMS = (
+    OURS,
+    *(Form("torch", "eager", threads) for threads in (1, 2)),
+    *(Form("torch", "compile", threads) for threads in (1, 2)),
+    *(Form("jax", "scan", threads) for threads in (1, 2)),
+)
+TRIALS = 3
+"""Rounds of every form; then only the fastest of each column goes on."""
+COMPARED = 10
+"""Steps whose losses must be equal."""
+TOLERANCE = 1e-4
+
+
+def say(text: str) -> None:
+    """Progress, beside the results."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+@dataclass
+class Timing:
+    """Microseconds a step of one form, one number a round; or why there are none."""
+
+    form: Form
+    rounds: list[float] = field(default_factory=list)
+    missing: str = ""
+    difference: float | None = None
+
+    @property
+    def median(self) -> float:
+        """The middle round."""
+        return float(np.median(self.rounds))
+
+    @property
+    def quartile(self) -> float:
+        """A quarter of the rounds were faster than this."""
+        return float(np.quantile(self.rounds, 0.25))
+
+
+@dataclass
+class Result:
+    """A workload's timings of all forms, and its floor."""
+
+    workload: Workload
+    timings: list[Timing]
+    rates: Rates
+    warm_compiles: int
+
+    @property
+    def floor(self) -> float:
+        """Microseconds a step on a machine that wastes nothing."""
+        return floor(self.workload, self.rates)
+
+    def best(self, column: str) -> Timing | None:
+        """The fastest form of a column; None if none ran."""
+        of_column = [one for one in self.timings if one.form.column == column and one.rounds]
+        most = max((len(one.rounds) for one in of_column), default=0)
+        kept = [one for one in of_column if len(one.rounds) == most]
+        return min(kept, key=lambda one: one.median, default=None)
+
+    def missing(self, column: str) -> str:
+        """Why a column has no timing."""
+        return next((one.missing for one in self.timings if one.form.column == column), "not run")
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for --json."""
+        forms = [
+            {
+                "form": str(one.form),
+                "column": one.form.column,
+                "threads": one.form.threads,
+                "microseconds": one.rounds,
+                "missing": one.missing,
+                "largest_difference_of_losses": one.difference,
+            }
+            for one in self.timings
+        ]
+        return {
+            "workload": self.workload.name,
+            "operations": operations(self.workload),
+            "bytes_beyond_L2": traffic(self.workload),
+            "floor_microseconds": self.floor,
+            "kernels_compiled": self.warm_compiles,
+            "forms": forms,
+        }
+
+
+@contextlib.contextmanager
+def workers(forms: Sequence[Form]) -> Iterator[dict[Form, Worker]]:
+    """A process a form, ended on leaving."""
+    found = {form: Worker(form) for form in forms}
+    try:
+        yield found
+    finally:
+        for worker in found.values():
+            worker.close()
+
+
+def compare(workload: Workload, running: dict[Form, Worker], count: int) -> list[Timing]:
+    """Builds the workload everywhere from symnet's weights and compares the first losses."""
+    ours = running[OURS]
+    ours.ask("build", workload, None)
+    start = ours.ask("made", "weights")
+    wanted = np.array(ours.ask("made", "losses", count))
+    timings = {form: Timing(form, difference=0.0) for form in running if form != MACHINE}
+    peers = [form for form in timings if form != OURS]
+    for form in peers:
+        # One after another sends, all at once build: most of it is compiling.
+        with noted(timings[form]):
+            running[form].send("build", workload, start)
+            running[form].send("made", "losses", count)
+    for form in peers:
+        with noted(timings[form]):
+            built = _answer(running[form])
+            losses = _answer(running[form])
+            for answer in (built, losses):
+                if isinstance(answer, Failed):
+                    raise answer
+            difference = float(np.max(np.abs(np.array(losses) - wanted)))
+            timings[form].difference = difference
+            if not difference <= TOLERANCE:
+                timings[form].missing = f"its losses differ by {difference:.1e}"
+    return list(timings.values())
+
+
+def _answer(worker: Worker) -> Any:
+    try:
+        return worker.receive()
+    except Failed as failure:
+        return failure
+
+
+@contextlib.contextmanager
+def noted(timing: Timing) -> Iterator[None]:
+    """Keeps the reason of a failure with the timing, which then has no rounds."""
+    try:
+        yield
+    except (Failed, OSError) as failure:
+        timing.missing = str(failure)
+
+
+def measure(workload: Workload, running: dict[Form, Worker], rounds: int, seconds: float) -> Result:
+    """Compares, then times so many rounds, about so many seconds each."""
+    count = COMPARED if workload.kind != "update" else 2
+    timings = compare(workload, running, count)
+    compiled = int(running[OURS].ask("made", "compiles"))
+    epochs: dict[Form, int] = {}
+    for timing in timings:
+        if not timing.missing:
+            with noted(timing):
+                epochs[timing.form] = running[timing.form].ask("epochs_within", seconds)
+        say(f"  {timing.form}: {timing.missing or f'losses equal to {timing.difference:.1e}'}")
+    rates: list[Rates] = []
+    active = [one for one in timings if one.form in epochs]
+    for number in range(rounds):
+        rates.append(running[MACHINE].ask("made", "rates"))
+        for timing in active:
+            many = epochs[timing.form]
+            elapsed = running[timing.form].ask("seconds", many)
+            timing.rounds.append(1e6 * elapsed / (many * workload.steps))
+        if number + 1 == TRIALS:
+            active = _fastest(active)
+    median = np.median([[r.float32, r.float64, r.near, r.far] for r in rates], axis=0)
+    return Result(workload, timings, Rates(*median.tolist()), compiled)
+
+
+def _fastest(active: list[Timing]) -> list[Timing]:
+    columns: dict[str, list[Timing]] = {}
+    for timing in active:
+        columns.setdefault(timing.form.column, []).append(timing)
+    return [min(group, key=lambda one: one.median) for group in columns.values()]
+
+
+def run(chosen: Sequence[Workload], rounds: int, seconds: float) -> list[Result]:
+    """All chosen workloads, one after another."""
+    found = []
+    for workload in chosen:
+        say(f"{workload.name}:")
+        # Fresh processes, so that no workload finds the memory or the threads of another.
+        with workers((MACHINE, *FORMS)) as running:
+            running[MACHINE].ask("build", workload, None)
+            found.append(measure(workload, running, rounds, seconds))
+    return found

@@ -1,0 +1,94 @@
+"""How the results are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.bench.processes import Started, fastest
+from tests.bench.rounds import Result, Timing
+
+COLUMNS = ("symnet", "torch eager", "torch compile", "jax scan")
+
+
+def lines_of(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows in columns, the first to the left and the others to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _number(value: float) -> str:
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:.{digits}f}"
+
+
+def _timed(timing: Timing | None) -> str:
+    if timing is None:
+        return "not available"
+    threads = f" {timing.form.threads}t" if timing.form.threads else ""
+    return f"{_number(timing.median)} ({_number(timing.quartile)}){threads}"
+
+
+def _ratio(above: float | None, below: float | None, goal: float | None, most: bool) -> str:
+    if above is None or below is None:
+        return "-"
+    wanted = "" if goal is None else f" [{'≤' if most else '≥'}{goal:g}]"
+    return f"{_number(above / below)}{wanted}"
+
+
+def _row(result: Result) -> list[str]:
+    best = {column: result.best(column) for column in COLUMNS}
+    medians = {column: one.median if one else None for column, one in best.items()}
+    ours, goals = medians["symnet"], result.workload.goals
+    return [
+        result.workload.name,
+        *(_timed(best[column]) for column in COLUMNS),
+        _number(result.floor),
+        _ratio(medians["torch eager"], ours, goals.eager, False),
+        _ratio(medians["torch compile"], ours, None, False),
+        _ratio(medians["jax scan"], ours, goals.jax, False),
+        _ratio(ours, result.floor, goals.floor, True),
+    ]
+
+
+def steps_table(results: Sequence[Result]) -> str:
+    """Microseconds a step, and the ratios; in brackets what issue 4 asks."""
+    heads = ["workload", *COLUMNS, "floor", "eager/us", "compile/us", "jax/us", "us/floor"]
+    title = "microseconds a step: median (lower quartile), threads of the faster form"
+    notes = [
+        f"{result.workload.name}: {timing.form} not available: {timing.missing}"
+        for result in results
+        for timing in result.timings
+        if timing.missing
+    ]
+    return "\n".join([title, *lines_of([heads, *map(_row, results)]), *notes])
+
+
+def processes_table(kinds: Sequence[Started]) -> str:
+    """Seconds and peak memory of whole processes."""
+    heads = ["process", "who", "seconds", "peak MiB"]
+    rows = [[kind.what, kind.label, *_measured(kind)] for kind in kinds]
+    notes = [f"{kind.what} {kind.label}: {kind.missing}" for kind in kinds if kind.missing]
+    return "\n".join([*lines_of([heads, *rows]), *notes])
+
+
+def _measured(kind: Started) -> list[str]:
+    if not kind.seconds:
+        return ["not available", "-"]
+    return [f"{kind.median:.2f}", f"{max(kind.peaks) / 2**20:.0f}"]
+
+
+def sweep_summary(kinds: Sequence[Started]) -> str:
+    """How far symnet is ahead over the whole sweep."""
+    medians = {kind.library: kind.median for kind in fastest(list(kinds))}
+    ours = medians.pop("symnet", None)
+    if ours is None:
+        return "sweep: symnet not available"
+    goals = {"scikit-learn": "≥1", "jax": "≥10"}
+    parts = [f"{name}/us {value / ours:.2f} [{goals[name]}]" for name, value in medians.items()]
+    return "sweep: " + ", ".join(parts)
