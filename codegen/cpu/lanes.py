@@ -37,6 +37,11 @@ class Format:
         return int(self.real(number).view(self.word))
 
     @property
+    def sign(self) -> int:
+        """The bit that holds the sign."""
+        return 1 << (8 * self.word(0).itemsize - 1)
+
+    @property
     def shifter(self) -> float:
         """1.5 * 2**fraction: what is added to it is rounded to a whole number, in its low bits."""
         return 1.5 * 2.0**self.fraction
@@ -79,6 +84,12 @@ class Word:
 
     def equals(self, other: Word | int) -> Any:
         return self.builder.icmp_unsigned("==", self.value, self._other(other))
+
+    def where(self, condition: Any, otherwise: Word | int) -> Word:
+        """This number where the condition holds, else the other one."""
+        return Word(
+            self.builder, self.builder.select(condition, self.value, self._other(otherwise))
+        )
 
     def real(self) -> Real:
         """The float that has these bits."""
@@ -161,6 +172,10 @@ class Real:
 
     def magnitude(self) -> Real:
         return self._call("fabs")
+
+    def rounded(self) -> Real:
+        """To the nearest whole number, halves to the even one."""
+        return self._call("rint")
 
     def with_sign_of(self, other: Real) -> Real:
         return self._call("copysign", other)

@@ -19,7 +19,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from codegen.cpu import vector_erf, vector_math
+from codegen.cpu import vector_erf, vector_math, vector_power, vector_trig
 from codegen.cpu.lanes import Real
 
 _POINTERS = {
@@ -38,8 +38,9 @@ def _reader(kind: Any) -> Any:
     @intrinsic
     def read(typingctx: Any, p: Any, cell: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            address = builder.load(builder.gep(args[0], [args[1]]))
-            return builder.inttoptr(address, context.get_value_type(kind))
+            # Loaded as a pointer: LLVM takes one made of an integer for the address of anything.
+            cells = context.get_value_type(kind).as_pointer()
+            return builder.load(builder.bitcast(builder.gep(args[0], [args[1]]), cells))
 
         return kind(_INTP, types.intp), code
 
@@ -149,8 +150,11 @@ exp, expm1 = _lanes(vector_math.exp), _lanes(vector_math.expm1)
 log, log1p = _lanes(vector_math.log), _lanes(vector_math.log1p)
 tanh, sigmoid = _lanes(vector_math.tanh), _lanes(vector_math.sigmoid)
 erf, erfc = _lanes(vector_erf.erf), _lanes(vector_erf.erfc)
-sin, cos, tan = _libm("sin"), _libm("cos"), _libm("tan")
-asin, acos, atan = _libm("asin"), _libm("acos"), _libm("atan")
+sin, cos = _lanes(vector_trig.sin), _lanes(vector_trig.cos)
+power_float = _binary(
+    lambda builder, x, y: vector_power.power(Real(builder, x), Real(builder, y)).value
+)
+tan, asin, acos, atan = _libm("tan"), _libm("asin"), _libm("acos"), _libm("atan")
 sinh, cosh = _libm("sinh"), _libm("cosh")
 asinh, acosh, atanh = _libm("asinh"), _libm("acosh"), _libm("atanh")
 atan2 = _binary(lambda builder, y, x: _call_libm(builder, "atan2", y, x))
@@ -235,7 +239,6 @@ def _quotient(builder: Any, a: Any, b: Any) -> tuple[Any, Any]:
 
 floor_divide = _binary(lambda builder, a, b: _quotient(builder, a, b)[0])
 remainder = _binary(lambda builder, a, b: _quotient(builder, a, b)[1])
-power_float = _binary(lambda builder, a, b: _call_libm(builder, "pow", a, b))
 
 
 @intrinsic

@@ -34,15 +34,22 @@ def erf(x: Real) -> Real:
     if x.format is SINGLE:
         return erf(x.wide()).narrow()
     size = x.magnitude()
-    near = size.times_plus(polynomial(size * size, _NEAR), size)
-    return near.where(size < 1.0, 1.0 - _upper(size)).with_sign_of(x)
+    return _near(size).where(size < 1.0, 1.0 - _upper(size)).with_sign_of(x)
 
 
 def erfc(x: Real) -> Real:
     if x.format is SINGLE:
         return erfc(x.wide()).narrow()
-    upper = _upper(x.magnitude())
-    return (2.0 - upper).where(x < 0.0, upper)
+    size = x.magnitude()
+    upper = _upper(size)
+    far = (2.0 - upper).where(x < 0.0, upper)
+    # Below 0.47, where erf is below 1/2: there rounding x - 4 would show in the result.
+    return (1.0 - _near(x)).where(size < 0.47, far)
+
+
+def _near(x: Real) -> Real:
+    """erf for |x| <= 1."""
+    return x.times_plus(polynomial(x * x, _NEAR), x)
 
 
 def _upper(size: Real) -> Real:

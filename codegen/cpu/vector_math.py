@@ -115,7 +115,7 @@ def exp_in_two(x: Real, tail: Real) -> tuple[Word, Real, Real]:
     r = parts.r
     head = r + 1.0
     curved = (r * r) * polynomial(r, constants(x).exp)
-    extra = (parts.rest + tail).times_plus(head, curved)
+    extra = (parts.rest + tail).times_plus(head + curved, curved)
     return parts.count, head, (r - (head - 1.0)) + extra
 
 

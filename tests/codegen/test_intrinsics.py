@@ -24,6 +24,8 @@ DTYPES = {
     "permuted": ("int64",),
 }
 BOOLEAN = {"less", "less_equal", "equal", "not_equal", "isfinite"}
+# What the functions of NumPy, which the interpreter runs, may be wrong by themselves.
+OF_NUMPY = 3
 OWN_TESTS = {"cast", "select", "permuted"}
 CASES = [
     (row, dtype)
@@ -87,7 +89,7 @@ def test_the_two_spellings_agree(row: Intrinsic, dtype: str):
     ours = compiled(Apply(row.name, args, result), columns, result)
     wanted = np.array([evaluate(row.name, each, result) for each in zip(*columns, strict=True)])
     assert wanted.dtype == result
-    good = close(ours, wanted, row.ulp)
+    good = close(ours, wanted, row.ulp and row.ulp + OF_NUMPY)
     bad = [(*[c[k] for c in columns], ours[k], wanted[k]) for k in np.flatnonzero(~good)[:5]]
     assert good.all(), f"{row.name}: arguments, compiled, interpreted: {bad}"
     if row.ulp == 0 and ours.dtype.kind == "f":
