@@ -1,10 +1,11 @@
-"""`python -m tests.bench [workload ...] [--rounds 9] [--seconds 0.3] [--json FILE]`.
+"""`python -m tests.bench [workload ...] [--rounds 9] [--seconds 0.3] [--skip PEER]
+[--json FILE]`.
 
 Without names it runs everything: the workloads, the sweep, and how processes start. Each peer runs
 in processes of its own, with 1 and with 2 threads; the faster form counts. symnet runs as a user
 gets it. Every library begins at symnet's weights, sees the same data, shuffles it in every epoch,
 and must give losses equal to 1e-4 in the first steps with the rows in order, or is not timed.
-`us/floor` is explained in tests/bench/floor.py. Numbers in brackets are what issue 4 asks.
+`symnet/floor` is explained in tests/bench/floor.py. Numbers in brackets are what issue 4 asks.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 from codegen.machine import this_machine
 from tests.bench.processes import Started, starts, sweeps
 from tests.bench.rounds import Result, run, say
-from tests.bench.table import processes_table, steps_table, sweep_summary
+from tests.bench.table import COLUMNS, line, processes_table, steps_table, sweep_summary
 from tests.bench.workloads import BY_NAME, NAMES
 
 LIBRARIES = ("numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "scikit-learn")
@@ -35,6 +36,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("workload", nargs="*", help=f"of {', '.join(choices)}; all if none")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.3, help="of a measurement, about")
+    parser.add_argument("--skip", action="append", default=[], choices=COLUMNS[1:], help="a peer")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes everything there, too")
     asked = parser.parse_args(given)
     wrong = [name for name in asked.workload if name not in choices]
@@ -72,7 +74,7 @@ def main(given: list[str] | None = None) -> None:
     asked = arguments(given)
     chosen = [BY_NAME[name] for name in BY_NAME if name in asked.workload]
     say(", ".join(f"{name} {version}" for name, version in versions().items()))
-    results = run(chosen, asked.rounds, asked.seconds)
+    results = run(chosen, asked.rounds, asked.seconds, asked.skip, lambda one: say(line(one)))
     if results:
         print(steps_table(results), flush=True)
     swept = sweeps() if "sweep" in asked.workload else []

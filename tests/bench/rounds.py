@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,13 +72,14 @@ class Result:
     def best(self, column: str) -> Timing | None:
         """The fastest form of a column; None if none ran."""
         of_column = [one for one in self.timings if one.form.column == column and one.rounds]
+        of_column = [one for one in of_column if not one.missing]
         most = max((len(one.rounds) for one in of_column), default=0)
         kept = [one for one in of_column if len(one.rounds) == most]
         return min(kept, key=lambda one: one.median, default=None)
 
-    def missing(self, column: str) -> str:
-        """Why a column has no timing."""
-        return next((one.missing for one in self.timings if one.form.column == column), "not run")
+    def asked(self, column: str) -> bool:
+        """Whether the column was to be measured."""
+        return any(one.form.column == column for one in self.timings)
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for --json."""
@@ -168,18 +169,26 @@ def measure(workload: Workload, running: dict[Form, Worker], rounds: int, second
             with noted(timing):
                 epochs[timing.form] = running[timing.form].ask("epochs_within", seconds)
         say(f"  {timing.form}: {timing.missing or f'losses equal to {timing.difference:.1e}'}")
+    rates = _rounds(timings, running, epochs, rounds)
+    return Result(workload, timings, rates, compiled)
+
+
+def _rounds(
+    timings: list[Timing], running: dict[Form, Worker], epochs: dict[Form, int], rounds: int
+) -> Rates:
+    """Fills the timings; the machine's rates are the medians of the same rounds."""
     rates: list[Rates] = []
     active = [one for one in timings if one.form in epochs]
     for number in range(rounds):
         rates.append(running[MACHINE].ask("made", "rates"))
         for timing in active:
-            many = epochs[timing.form]
-            elapsed = running[timing.form].ask("seconds", many)
-            timing.rounds.append(1e6 * elapsed / (many * workload.steps))
+            with noted(timing):
+                timing.rounds.append(running[timing.form].ask("microseconds", epochs[timing.form]))
+        active = [one for one in active if not one.missing]
         if number + 1 == TRIALS:
             active = _fastest(active)
     median = np.median([[r.float32, r.float64, r.near, r.far] for r in rates], axis=0)
-    return Result(workload, timings, Rates(*median.tolist()), compiled)
+    return Rates(*median.tolist())
 
 
 def _fastest(active: list[Timing]) -> list[Timing]:
@@ -189,13 +198,27 @@ def _fastest(active: list[Timing]) -> list[Timing]:
     return [min(group, key=lambda one: one.median) for group in columns.values()]
 
 
-def run(chosen: Sequence[Workload], rounds: int, seconds: float) -> list[Result]:
-    """All chosen workloads, one after another."""
+def run(
+    chosen: Sequence[Workload],
+    rounds: int,
+    seconds: float,
+    skipped: Sequence[str],
+    show: Callable[[Result], None],
+) -> list[Result]:
+    """All chosen workloads, one after another, without the forms of the skipped columns; `show`
+    sees each result as it comes."""
     found = []
+    forms = [form for form in FORMS if form == OURS or form.column not in skipped]
     for workload in chosen:
         say(f"{workload.name}:")
         # Fresh processes, so that no workload finds the memory or the threads of another.
-        with workers((MACHINE, *FORMS)) as running:
+        with workers((MACHINE, *forms)) as running:
             running[MACHINE].ask("build", workload, None)
-            found.append(measure(workload, running, rounds, seconds))
+            try:
+                found.append(measure(workload, running, rounds, seconds))
+            except Failed as failure:
+                # Without symnet there are no weights to give to the peers.
+                rates = running[MACHINE].ask("made", "rates")
+                found.append(Result(workload, [Timing(OURS, missing=str(failure))], rates, 0))
+        show(found[-1])
     return found

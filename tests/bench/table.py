@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.bench.processes import Started, fastest
-from tests.bench.rounds import Result, Timing
+from tests.bench.rounds import Result
 
 COLUMNS = ("symnet", "torch eager", "torch compile", "jax scan")
+RATIOS = ("eager/symnet", "compile/symnet", "jax/symnet", "symnet/floor")
 
 
 def lines_of(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -27,9 +28,10 @@ def _number(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def _timed(timing: Timing | None) -> str:
+def _timed(result: Result, column: str) -> str:
+    timing = result.best(column)
     if timing is None:
-        return "not available"
+        return "not available" if result.asked(column) else "not run"
     threads = f" {timing.form.threads}t" if timing.form.threads else ""
     return f"{_number(timing.median)} ({_number(timing.quartile)}){threads}"
 
@@ -47,7 +49,7 @@ def _row(result: Result) -> list[str]:
     ours, goals = medians["symnet"], result.workload.goals
     return [
         result.workload.name,
-        *(_timed(best[column]) for column in COLUMNS),
+        *(_timed(result, column) for column in COLUMNS),
         _number(result.floor),
         _ratio(medians["torch eager"], ours, goals.eager, False),
         _ratio(medians["torch compile"], ours, None, False),
@@ -58,7 +60,7 @@ def _row(result: Result) -> list[str]:
 
 def steps_table(results: Sequence[Result]) -> str:
     """Microseconds a step, and the ratios; in brackets what issue 4 asks."""
-    heads = ["workload", *COLUMNS, "floor", "eager/us", "compile/us", "jax/us", "us/floor"]
+    heads = ["workload", *COLUMNS, "floor", *RATIOS]
     title = "microseconds a step: median (lower quartile), threads of the faster form"
     notes = [
         f"{result.workload.name}: {timing.form} not available: {timing.missing}"
@@ -67,6 +69,11 @@ def steps_table(results: Sequence[Result]) -> str:
         if timing.missing
     ]
     return "\n".join([title, *lines_of([heads, *map(_row, results)]), *notes])
+
+
+def line(result: Result) -> str:
+    """A workload's row by itself."""
+    return "  " + "  ".join(_row(result)[1:])
 
 
 def processes_table(kinds: Sequence[Started]) -> str:
@@ -90,5 +97,5 @@ def sweep_summary(kinds: Sequence[Started]) -> str:
     if ours is None:
         return "sweep: symnet not available"
     goals = {"scikit-learn": "≥1", "jax": "≥10"}
-    parts = [f"{name}/us {value / ours:.2f} [{goals[name]}]" for name, value in medians.items()]
+    parts = [f"{name}/symnet {value / ours:.2f} [{goals[name]}]" for name, value in medians.items()]
     return "sweep: " + ", ".join(parts)

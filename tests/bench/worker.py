@@ -111,10 +111,11 @@ class Served:
     def __init__(self, form: Form) -> None:
         self._form, self._module = form, importlib.import_module(MODULES[form.library])
         self._made: Any = None
+        self._steps = 1
 
     def build(self, workload: Workload, start: list[Array] | None) -> None:
         """Makes the workload, from given weights but for symnet."""
-        self._made = None
+        self._made, self._steps = None, workload.steps
         form = self._form
         self._made = self._module.make(workload, start, form.threads or None, form.kind)
 
@@ -127,6 +128,10 @@ class Served:
         begin = time.perf_counter()
         self._made.train(epochs)
         return time.perf_counter() - begin
+
+    def microseconds(self, epochs: int) -> float:
+        """Microseconds a step over so many epochs."""
+        return 1e6 * self.seconds(epochs) / (epochs * self._steps)
 
     def epochs_within(self, seconds: float) -> int:
         """How many epochs take about so long; at least one. It warms up, too."""
