@@ -11,6 +11,7 @@ from symnet import nn as nn
 from symnet import optim as optim
 from symnet import schedules as schedules
 from symnet import stop as stop
+from symnet.check import certify as certify
 from symnet.check import check_grad as check_grad
 from symnet.check import equivalent as equivalent
 from symnet.compile import Function as Function

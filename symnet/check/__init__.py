@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from symnet.check.certify import Certificate as Certificate
+from symnet.check.certify import certify as certify
 from symnet.check.equivalence import Equivalence as Equivalence
 from symnet.check.equivalence import equivalent as equivalent
 from symnet.check.gradient import GradientCheck as GradientCheck

@@ -1,4 +1,5 @@
-"""`symnet check`: a model's gradient against differences, the complex step, torch and JAX."""
+"""`symnet check`: a model's gradient against differences, the complex step, torch and JAX; or,
+with --certify, its value and gradient against numbers of high precision."""
 
 from __future__ import annotations
 
@@ -13,6 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `symnet check` takes."""
     parser.add_argument("model", metavar="MODEL", help=HELP)
     parser.add_argument("--seed", type=whole(0), default=0, help="decides the numbers tried")
+    parser.add_argument(
+        "--certify", action="store_true", help="say what is lost to rounding, and where"
+    )
     parser.set_defaults(run=run)
 
 
@@ -20,6 +24,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the table of comparisons; 1 if one of them fails."""
     model = find_model(arguments.model)
     feeds = sample_feeds(model.loss, arguments.seed)
+    if arguments.certify:
+        certificate = sn.certify(model.loss, {**feeds, **model.parameters}, seed=arguments.seed)
+        print(certificate)
+        return 0 if certificate else 1
     result = sn.check_grad(model.loss, {**feeds, **model.parameters}, seed=arguments.seed)
     print(result)
     wrong = sum(row.verdict == "WRONG" for row in result)
