@@ -101,23 +101,28 @@ _COLUMNS = {name: plan.columns() for name, plan in _PLANS.items()}
 
 
 def sin(x: Real) -> Real:
-    value = _wave(x, 0)
-    value = (value.bits() ^ (x.bits() & x.format.sign)).real()
+    if x.format is SINGLE:
+        # A float64 has room for the products of subnormal numbers too.
+        return _signed(x.wide(), _wave(x.wide(), "f32", 0)).narrow()
     # The product with 2 / pi would lose bits of a subnormal number.
-    return x.where(x.magnitude() < 2.0**-28, value)
+    return x.where(x.magnitude() < 2.0**-28, _signed(x, _wave(x, "f64", 0)))
 
 
 def cos(x: Real) -> Real:
-    return _wave(x, 1)
-
-
-def _wave(x: Real, ahead: int) -> Real:
-    """The sine of |x| and so many quarter turns."""
-    name, size = x.format.suffix, x.magnitude()
     if x.format is SINGLE:
-        turns, r, rest = _reduced_to_one(size.wide())
-    else:
-        turns, r, rest = _reduced_to_two(size)
+        return _wave(x.wide(), "f32", 1).narrow()
+    return _wave(x, "f64", 1)
+
+
+def _signed(x: Real, value: Real) -> Real:
+    """An odd function's value at x from that at |x|."""
+    return (value.bits() ^ (x.bits() & x.format.sign)).real()
+
+
+def _wave(x: Real, name: str, ahead: int) -> Real:
+    """The sine of |x| and so many quarter turns, to the bits of that format."""
+    size = x.magnitude()
+    turns, r, rest = _reduced_to_one(size) if name == "f32" else _reduced_to_two(size)
     turns = turns + ahead
     z = r * r
     half = z * 0.5
@@ -127,7 +132,6 @@ def _wave(x: Real, ahead: int) -> Real:
     cosine = head + (((1.0 - head) - half) + tail)
     value = cosine.where((turns & 1).equals(1), sine)
     value = (value.bits() ^ ((turns & 2) << 62)).real()
-    value = value.narrow() if x.format is SINGLE else value
     return value.where(size < math.inf, math.nan)
 
 
@@ -172,7 +176,7 @@ def _modulo_4(x: Real) -> Real:
 
 
 def _reduced_to_one(size: Real) -> tuple[Word, Real, Real]:
-    """Quarter turns and what is left of |x|, to the bits that a float32 needs of it."""
+    """Quarter turns, and what is left of |x| to the bits that a float32 needs."""
     m, (first, second) = _product(size, "f32")
     product = m * first
     lost = m.times_plus(first, -product)
