@@ -10,7 +10,7 @@ from typing import Final
 from symnet.diff import Nested, flatten, unflatten
 from symnet.expr import Derivation, Expr, rebuild, substitute, topological
 from symnet.rules.exact import SIMPLIFY as SIMPLIFY
-from symnet.rules.match import Match, build, instantiate, match
+from symnet.rules.match import Match, build, instantiate, match, unnamed
 from symnet.rules.rule import AnyRule, Rule
 from symnet.rules.stable import STABILISE as STABILISE
 
@@ -73,7 +73,8 @@ def stabilize_report(nested: Nested, smooth: bool = False) -> tuple[Nested, tupl
 
 def stabilize_as_written(nested: Nested) -> tuple[Nested, tuple[Firing, ...]]:
     """`stabilize_report` of the derivatives as they stand, for what is shown beside formulas."""
-    return rewrite(nested, _stable_rules(smooth=False))
+    results, firings = rewrite(nested, _stable_rules(smooth=False))
+    return results, tuple(firing for firing in firings if firing.rule.shown)
 
 
 def _stable_rules(smooth: bool) -> list[AnyRule]:
@@ -101,9 +102,7 @@ def _made_anew(
     return (substitute(roots, replaced) if replaced else list(roots)), firings
 
 
-def _derivatives(
-    roots: Sequence[Expr], busy: frozenset[Expr]
-) -> dict[Derivation, dict[Expr, int]]:
+def _derivatives(roots: Sequence[Expr], busy: frozenset[Expr]) -> dict[Derivation, dict[Expr, int]]:
     """The outermost derivatives in a graph, with their places in what made them."""
     found: dict[Derivation, dict[Expr, int]] = {}
     stack, seen = list(roots), set(roots)
@@ -178,9 +177,15 @@ class _Engine:
         if rebuilt is not node:
             self.first.setdefault(rebuilt, self.first.get(node, node))
             return rebuilt
+        under = {unnamed(arg).op.name for arg in node.args}
         for rule in self.by_root.get(node.op.name, ()):
             if self.budget <= 0:
                 break
+            if isinstance(rule, Rule):
+                if not rule.needs <= under:
+                    continue
+            elif rule.among and rule.among.isdisjoint(under):
+                continue
             after = self._apply(rule, node)
             if after is not None and after is not node:
                 self.budget -= 1

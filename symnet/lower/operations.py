@@ -8,6 +8,7 @@ from codegen.ir import Any, Contraction, Factor, Let, Loop, Sequence, Statement,
 from codegen.scalar import Apply, Constant, Indirect, Load, Local, Ref, Scalar, at
 from symnet.expr import Expr
 from symnet.lower.builder import Builder, Place, as_scalar
+from symnet.lower.compositions import COMPOSITIONS
 from symnet.lower.reading import is_virtual, materialise, read, zero
 from symnet.ops.contraction import split
 from symnet.ops.core import scalar_constant
@@ -49,8 +50,8 @@ def _pointwise(builder: Builder, node: Expr) -> None:
         args = tuple(read(builder, arg, index) for arg in node.args)
         if node.op.name == "pow":
             args = (args[0], _exponent(node.args[1], args[1]))
-        if node.op.name == "softplus":
-            return softplus(args[0], dtype)
+        if node.op.name in COMPOSITIONS:
+            return COMPOSITIONS[node.op.name](dtype, *args)
         return Apply(_INTRINSICS.get(node.op.name, node.op.name), args, dtype)
 
     builder.fill(builder.scratch(node), node.shape, value, _label(node))
@@ -60,13 +61,6 @@ def _exponent(node: Expr, read_: Scalar) -> Scalar:
     """A constant exponent stays in the text: small whole powers are products."""
     known = scalar_constant(node)
     return read_ if known is None else Constant(float(known), str(node.dtype))
-
-
-def softplus(x: Scalar, dtype: str) -> Scalar:
-    """max(x, 0) + log1p(exp(-|x|))."""
-    small = Apply("exp", (Apply("negative", (Apply("abs", (x,), dtype),), dtype),), dtype)
-    large = Apply("maximum", (x, Constant(0.0, dtype)), dtype)
-    return Apply("add", (large, Apply("log1p", (small,), dtype)), dtype)
 
 
 def _reshape(builder: Builder, node: Expr) -> None:

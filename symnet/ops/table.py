@@ -6,6 +6,7 @@ Derivatives: Abramowitz and Stegun, Handbook of Mathematical Functions, chapters
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from symnet.expr import Expr
 from symnet.ops.core import scalar_constant
@@ -42,6 +43,32 @@ def _power_by_base(y: Expr, x: Expr, n: Expr) -> Expr:
 def _power_by_exponent(y: Expr, x: Expr, n: Expr) -> Expr:
     # x^n log x tends to 0 with x for n > 0, and 0^0 is 1 here whatever n does.
     return where(equal(x, 0), zeros(x), y * log(where(equal(x, 0), ones(x), x)))
+
+
+def _guarded_ratio(above: Expr, below: Expr) -> Expr:
+    """above / below, and 0 where below is 0."""
+    none = equal(below, 0)
+    return where(none, zeros(above), above / where(none, ones(below), below))
+
+
+def _no_share(above: Expr, below: Expr) -> Expr:
+    """above / below, and 0 where above is 0."""
+    none = equal(above, 0)
+    return where(none, zeros(above), above / where(none, ones(below), below))
+
+
+def _hypot(xp: Any, a: Any, b: Any) -> Any:
+    first, second = xp.abs(a), xp.abs(b)
+    large, small = xp.maximum(first, second), xp.minimum(first, second)
+    same = xp.equal(small, large)
+    # Where both are equal, 0 and inf among them, the ratio is 1.
+    ratio = xp.where(same, large * 0 + 1, xp.divide(small, xp.where(same, large * 0 + 1, large)))
+    return xp.where(xp.isfinite(large), large * xp.sqrt(1 + ratio * ratio), large)
+
+
+def _vanishing(xp: Any, a: Any, b: Any, logarithm: Any, neutral: float) -> Any:
+    none = xp.equal(a, 0)
+    return xp.where(none, a, a * logarithm(xp.where(none, a + neutral, b)))
 
 
 negative: Pointwise = Pointwise(
@@ -234,6 +261,33 @@ softplus: Pointwise = Pointwise(
     (lambda y, x: sigmoid(x),),
     text="softplus",
     latex=r"\operatorname{softplus}",
+)
+hypot: Pointwise = Pointwise(
+    "hypot",
+    _hypot,
+    (lambda y, a, b: _guarded_ratio(a, y), lambda y, a, b: _guarded_ratio(b, y)),
+    domain=_TWO,
+    convention="the derivative at 0 is 0, the subgradient of least norm",
+    text="hypot",
+    latex=r"\operatorname{hypot}",
+)
+xlogy: Pointwise = Pointwise(
+    "xlogy",
+    lambda xp, a, b: _vanishing(xp, a, b, xp.log, 1),
+    (lambda y, a, b: log(b), lambda y, a, b: _no_share(a, b)),
+    domain=((-3.0, 3.0), (0.05, 4.0)),
+    convention="x log y is 0 where x is 0, whatever y is",
+    text="xlogy",
+    latex=r"\operatorname{xlogy}",
+)
+xlog1py: Pointwise = Pointwise(
+    "xlog1py",
+    lambda xp, a, b: _vanishing(xp, a, b, xp.log1p, 0),
+    (lambda y, a, b: log1p(b), lambda y, a, b: _no_share(a, 1 + b)),
+    domain=((-3.0, 3.0), (-0.9, 3.0)),
+    convention="x log(1 + y) is 0 where x is 0, whatever y is",
+    text="xlog1py",
+    latex=r"\operatorname{xlog1py}",
 )
 maximum: Pointwise = Pointwise(
     "maximum",

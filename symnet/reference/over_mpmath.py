@@ -66,7 +66,8 @@ class MpmathNamespace(NumpyNamespace):
         return _elementwise(mpmath.erf)(x)
 
     def erfc(self, x: Array) -> Array:
-        return _elementwise(mpmath.erfc)(x)
+        # Beyond 1e4, where it is below 10^-43000000, mpmath has no series.
+        return _elementwise(lambda t: mpmath.erfc(t) if abs(t) < 1e4 else 1 - mpmath.sign(t))(x)
 
     def isfinite(self, x: Array) -> Array:
         """Whether a number is neither infinite nor NaN."""

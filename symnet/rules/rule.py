@@ -68,7 +68,8 @@ class Rule:
     the right side has the left side's derivatives of every order by the chain rule. text, latex:
     how the right side prints where its own expression would be hard to read; an equals sign in it
     means that it replaces the left side too. `<x>` stands for what the variable or term x is.
-    terms: expressions over the variables that text and latex mention.
+    terms: expressions over the variables that text and latex mention. shown: whether a formula
+    says that it was used.
     """
 
     name: str
@@ -81,11 +82,24 @@ class Rule:
     text: str = ""
     latex: str = ""
     terms: Mapping[str, Expr] = field(default_factory=dict)
+    shown: bool = True
 
     @property
     def roots(self) -> tuple[str, ...]:
         """The names of the ops at which it can fire."""
         return (self.left.op.name,)
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The ops that must stand under the root of whatever the left side matches."""
+        return frozenset(
+            arg.op.name
+            for arg in self.left.args
+            if arg.op is not VARIABLE
+            and arg.op.name not in ("broadcast", "reshape", "constant")
+            and not (arg.op.name == "multiply" and arg.args[0] is arg.args[1])
+            and scalar_constant(arg) is None
+        )
 
     @cached_property
     def variables(self) -> tuple[Expr, ...]:
@@ -98,10 +112,13 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Structural:
-    """A family of equations between the views, sums and constants of arrays.
+    """A family of equations that one pattern cannot state.
 
-    Their shapes and axes are attributes, which a pattern cannot range over; `rewrite` gives the
-    right side for a left side, or None. examples: left sides at which it fires.
+    Their shapes and axes are attributes, or they hold up to associativity; `rewrite` gives the
+    right side for a left side, or None. examples: left sides at which it fires. error: the
+    relative difference of both sides, for a right side that is a series. among: ops one of which
+    must stand under the root, if any are stated. shown: whether a formula
+    says that it was used; not where only values that are selected away change.
     """
 
     name: str
@@ -114,6 +131,9 @@ class Structural:
     text: str = ""
     latex: str = ""
     terms: Mapping[str, Expr] = field(default_factory=dict)
+    error: float = 0.0
+    among: frozenset[str] = frozenset()
+    shown: bool = True
 
     def __str__(self) -> str:
         return f"{self.name}: {self.reason}"

@@ -39,8 +39,14 @@ from symnet.ops.table import (
     where,
 )
 from symnet.ops.views import iota, reshape
+from symnet.rules.differences import DIFFERENCES
+from symnet.rules.equations import EQUATIONS
 from symnet.rules.exact import LOG_OF_EXP
+from symnet.rules.logarithms import LOGS
+from symnet.rules.quotients import QUOTIENTS
+from symnet.rules.roots import ROOTS
 from symnet.rules.rule import MATRIX, ROWS, AnyRule, Rule, index_variable, variable
+from symnet.rules.selects import SELECTS
 
 _NO_CANCELLATION = "same function, no cancellation"
 _NO_OVERFLOW = "same function, no overflow"
@@ -291,4 +297,17 @@ CROSS_ENTROPY = (
     ),
 )
 
-STABILISE: tuple[AnyRule, ...] = (*SIGMOIDS, *LOGARITHMS, *SOFTMAXES, *CROSS_ENTROPY, *SATURATION)
+STABILISE: tuple[AnyRule, ...] = (
+    *SELECTS,
+    *SIGMOIDS,
+    *EQUATIONS,
+    *LOGARITHMS[:5],
+    *LOGS,
+    *LOGARITHMS[5:],
+    *SOFTMAXES,
+    *CROSS_ENTROPY,
+    *SATURATION,
+    *ROOTS,
+    *DIFFERENCES,
+    *QUOTIENTS,
+)

@@ -1,0 +1,142 @@
+"""Differences of roots: (a - b) / (sqrt(a) + sqrt(b)), where a - b is simpler than either.
+
+Reference: Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 1.7.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from symnet.expr import Expr
+from symnet.ops.core import broadcast, number, scalar_constant
+from symnet.ops.table import (
+    absolute,
+    add,
+    divide,
+    equal,
+    hypot,
+    multiply,
+    negative,
+    sqrt,
+    subtract,
+    where,
+)
+from symnet.rules.algebra import sample, square_root_of, sum_of_terms, terms
+from symnet.rules.match import unnamed
+from symnet.rules.rule import AnyRule, Structural
+
+
+def _radicand(node: Expr) -> list[tuple[int, Expr]] | None:
+    """The terms of the square of a root, a hypotenuse or a positive constant."""
+    bare, value = unnamed(node), scalar_constant(node)
+    if value is not None:
+        return [(1, _squared(node))] if 0 < value < math.inf else None
+    if bare.op is sqrt:
+        return terms(bare.args[0])
+    if bare.op is hypot:
+        return [part for arg in bare.args for part in (_radicand_of_leg(arg))]
+    return None
+
+
+def _radicand_of_leg(leg: Expr) -> list[tuple[int, Expr]]:
+    inner = _radicand(leg) if unnamed(leg).op is hypot else None
+    return [(1, _squared(leg))] if inner is None else inner
+
+
+def _squared(node: Expr) -> Expr:
+    value = scalar_constant(node)
+    # sqrt(c)^2 is c again for a constant that was a radicand or its root.
+    return multiply(node, node) if value is None else number(float(value) ** 2, node.dtype)
+
+
+def _is_root(node: Expr) -> bool:
+    bare = unnamed(node)
+    return (unnamed(bare.args[0]) if bare.op is negative else bare).op in (sqrt, hypot)
+
+
+def _difference_of_roots(node: Expr) -> Expr | None:
+    if not any(_is_root(arg) for arg in node.args):
+        return None
+    parts = terms(node)
+    if sorted(sign for sign, _ in parts) != [-1, 1] and not _is_minus_constant(parts):
+        return None
+    (first_sign, first), (second_sign, second) = parts
+    value = scalar_constant(second)
+    if value is not None and value < 0:
+        second, second_sign = number(-value, node.dtype), -second_sign
+    if scalar_constant(first) is not None and (scalar_constant(first) or 0) < 0:
+        first, first_sign = second, second_sign
+        second, second_sign = number(-float(scalar_constant(parts[0][1]) or 0), node.dtype), -1
+    if first_sign == second_sign:
+        return None
+    larger, smaller = _radicand(first), _radicand(second)
+    if larger is None or smaller is None:
+        return None
+    left = _cancelled(larger, smaller)
+    if left is None:
+        return None
+    total = add(first, second)
+    if scalar_constant(first) is None and scalar_constant(second) is None:
+        total = where(equal(total, 0), 1, total)
+    ratio = _ratio(left, total, node)
+    return broadcast(ratio if first_sign > 0 else negative(ratio), node.shape)
+
+
+def _is_minus_constant(parts: Sequence[tuple[int, Expr]]) -> bool:
+    values = [scalar_constant(part) for _, part in parts]
+    return len(parts) == 2 and any(value is not None and value < 0 for value in values)
+
+
+def _ratio(left: list[tuple[int, Expr]], total: Expr, node: Expr) -> Expr:
+    """The sum of the terms over total; u (u / total) for a lone square, which may overflow."""
+    if len(left) == 1:
+        root = square_root_of(left[0][1])
+        if root is not None:
+            ratio = multiply(root, divide(root, total))
+            return ratio if left[0][0] > 0 else negative(ratio)
+    return divide(sum_of_terms(left, node), total)
+
+
+def _cancelled(
+    larger: list[tuple[int, Expr]], smaller: list[tuple[int, Expr]]
+) -> list[tuple[int, Expr]] | None:
+    """larger - smaller without the terms and constants that both have; None if none cancel."""
+    known = 0.0
+    rest: list[tuple[int, Expr]] = []
+    for part_sign, part in [*larger, *((-sign, part) for sign, part in smaller)]:
+        value = scalar_constant(part)
+        if value is not None:
+            known += part_sign * float(value)
+            continue
+        twin = next((k for k, (s, p) in enumerate(rest) if p is part and s == -part_sign), None)
+        if twin is None:
+            rest.append((part_sign, part))
+        else:
+            rest.pop(twin)
+    given = len(larger) + len(smaller)
+    scale = max((abs(float(scalar_constant(p) or 0)) for _, p in larger), default=0.0)
+    if abs(known) > 4e-16 * scale:
+        rest.append((1 if known > 0 else -1, number(abs(known), larger[0][1].dtype)))
+    return rest if len(rest) < given - 1 and len(rest) <= 2 else None
+
+
+def _difference_examples() -> tuple[Expr, ...]:
+    x = sample("x")
+    return (
+        subtract(sqrt(add(multiply(x, x), 2)), sqrt(add(multiply(x, x), 1))),
+        subtract(hypot(x, 3), 3),
+        subtract(1, sqrt(add(1, absolute(x)))),
+    )
+
+
+DIFFERENCES: tuple[AnyRule, ...] = (
+    Structural(
+        "difference of roots",
+        ("add", "subtract"),
+        _difference_of_roots,
+        "two roots that are nearly equal cancel",
+        _difference_examples,
+        error=1e-15,
+    ),
+)
