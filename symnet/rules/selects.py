@@ -7,7 +7,18 @@ from collections.abc import Callable
 from symnet.expr import Expr
 from symnet.ops.core import BOOL, BROADCAST, CAST, broadcast, cast, scalar_constant
 from symnet.ops.pointwise import zeros
-from symnet.ops.table import add, divide, log, multiply, negative, power, sqrt, where
+from symnet.ops.table import (
+    absolute,
+    add,
+    divide,
+    less,
+    log,
+    multiply,
+    negative,
+    power,
+    sqrt,
+    where,
+)
 from symnet.rules.algebra import sample, sample_test
 from symnet.rules.match import unnamed
 from symnet.rules.rule import AnyRule, Structural
@@ -53,6 +64,8 @@ def _sum(node: Expr) -> Expr | None:
 
 def _product(node: Expr) -> Expr | None:
     left, right = node.args
+    if _is_bounded(left) or _is_bounded(right):
+        return None
     for operand, other in ((left, right), (right, left)):
 
         def by(value: Expr, other: Expr = other) -> Expr:
@@ -65,6 +78,24 @@ def _product(node: Expr) -> Expr | None:
         if found is not None:
             return found
     return None
+
+
+def _is_bounded(node: Expr) -> bool:
+    """Whether a node is u held near 0, its square, or a step of a polynomial of either."""
+    bare = unnamed(node)
+    if bare.op is add and scalar_constant(bare.args[0]) is not None:
+        bare = unnamed(bare.args[1])
+    if bare.op is multiply:
+        bare = unnamed(bare.args[0])
+    if bare.op is multiply:
+        bare = unnamed(bare.args[0])
+    if bare.op is not where or scalar_constant(bare.args[2]) != 0:
+        return False
+    test = unnamed(bare.args[0])
+    if test.op is not less or scalar_constant(test.args[1]) is None:
+        return False
+    size = unnamed(test.args[0])
+    return size.op is absolute and size.args[0] is bare.args[1]
 
 
 def _quotient(node: Expr) -> Expr | None:
