@@ -9,9 +9,10 @@ import numpy as np
 
 from codegen.compile import TARGETS, Options, compile_program
 from symnet.diff import Nested, flatten, unflatten
-from symnet.errors import GraphError
+from symnet.errors import FeedError, GraphError
 from symnet.expr import Expr, topological
 from symnet.feeds import bind, feeds_of, limits_of
+from symnet.guard import watched
 from symnet.held import Held
 from symnet.lower import lower
 from symnet.ops.leaves import INPUT, STEP, UNKNOWN, training
@@ -67,7 +68,8 @@ class Function:
     def __init__(self, outputs: Nested, step: Step, options: Options, seed: int = 0) -> None:
         refuse_unknown(step.roots())
         self._nested, self.step = outputs, step
-        self._lowered = lower(step)
+        self._running, self._checks = watched(step)
+        self._lowered = lower(self._running)
         self.executable = compile_program(self._lowered.program, options)
         self._held = starting_values_of(step, seed)
         # A dict, since `in` on a list compares elementwise.
@@ -109,7 +111,7 @@ class Function:
         """The outputs from checked arrays by leaf; updates write into them."""
         results = {
             key: np.empty(fixed_shape(node, sizes), node.dtype)
-            for key, node in self.step.outputs.items()
+            for key, node in self._running.outputs.items()
         }
         arrays: dict[str, Array] = dict(self._lowered.constants)
         arrays |= {name: values[leaf] for leaf, name in self._lowered.leaves.items()}
@@ -118,6 +120,9 @@ class Function:
         free = {rule.name for rule in self._lowered.program.sizes if not rule.terms}
         known = {name: value for name, value in sizes.items() if name in free}
         self.executable.bind(known, arrays).run()
+        for key, message in self._checks.items():
+            if results.pop(key):
+                raise FeedError(message)
         flat = [array if array.ndim else array[()] for array in results.values()]
         return unflatten(self._nested, flat)
 

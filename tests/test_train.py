@@ -174,6 +174,7 @@ def test_below_and_callbacks_act_after_epochs() -> None:
 def test_ctrl_c_leaves_a_usable_model_and_changes_no_bit() -> None:
     loss, _ = network()
     trainer, whole = (sn.Trainer(loss, sn.optim.Adam(1e-3)) for _ in range(2))
+    trainer.fit(DATA, epochs=0, batch_size=8)
     timer = threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     history = trainer.fit(DATA, epochs=3_000_000, batch_size=8)
@@ -250,3 +251,17 @@ def test_a_run_that_ends_inside_a_chunk_keeps_its_finished_epochs() -> None:
     trainer = sn.Trainer(sn.sum(w * w) / 2, sn.optim.SGD(0.5))
     history = trainer.fit({}, epochs=100, batch_size=None, stop=sn.stop.gradient_norm(1e-3))
     assert len(history.loss) == len(history.step_loss) == 13
+
+
+def test_a_computed_index_outside_its_axis_ends_the_run() -> None:
+    table, rows = (
+        sn.parameter("table", (4,), init=[1.0, 2.0, 3.0, 4.0]),
+        sn.input("k", ("N",), "int64"),
+    )
+    trainer = sn.Trainer(sn.mean(sn.take(table, rows + 1) ** 2), sn.optim.SGD(0.1))
+    good = trainer.fit({"rows": [0, 2]}, epochs=2, batch_size=None)
+    assert good.stopped == "all 2 epochs done"
+    before = trainer.parameters["table"].copy()
+    history = trainer.fit({"rows": [0, 3]}, epochs=2, batch_size=None)
+    assert "must be from 0 to 3, and is not, at step 2" in history.stopped
+    np.testing.assert_array_equal(trainer.parameters["table"], before)

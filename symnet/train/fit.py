@@ -127,6 +127,10 @@ class Fit:
         self.history.step_loss += values["loss"].tolist()
         self.history.step_rate += values["rate"].tolist()
         self.record.extend(values)
+        if chunk.message:
+            self.history.stopped = (
+                f"{chunk.message}, at step {self._step()}; the parameters are those before it"
+            )
         if chunk.test is None:
             return
         loss, rate = chunk.values["loss"][-1], chunk.values["rate"][-1]

@@ -12,9 +12,10 @@ import numpy as np
 from codegen.compile import Options, compile_program
 from codegen.runtime import Executable
 from symnet.expr import Expr
+from symnet.guard import watched
 from symnet.lower import Lowered, Training, lower_training
 from symnet.ops.leaves import INPUT, training
-from symnet.step import make_step
+from symnet.step import Step, make_step
 from symnet.train.data import Data
 from symnet.train.model import Model, not_finite
 
@@ -25,10 +26,15 @@ CAPACITY = 1 << 15
 
 @dataclass(frozen=True)
 class Compiled:
-    """The training program of a model for some sampled sizes, ready to be bound."""
+    """The training program of a model for some sampled sizes, ready to be bound.
+
+    tests: how many tests may end it in good order; each further one has a message.
+    """
 
     lowered: Lowered
     executable: Executable
+    tests: int
+    messages: tuple[str, ...]
 
 
 def compile_training(
@@ -41,9 +47,13 @@ def compile_training(
     if bound is not None:
         outputs["norm"] = model.norm
         tests.append(model.norm < bound)
-    step = make_step(outputs, model.updates)
-    lowered = lower_training(Training(step, tuple(tests), tuple(sampled), shuffle))
-    return Compiled(lowered, compile_program(lowered.program, options))
+    step, messages = watched(make_step(outputs, model.updates))
+    tests += [step.outputs[name] for name in messages]
+    shown = {name: node for name, node in step.outputs.items() if name not in messages}
+    training = Training(Step(shown, step.updates), tuple(tests), tuple(sampled), shuffle)
+    lowered = lower_training(training)
+    executable = compile_program(lowered.program, options)
+    return Compiled(lowered, executable, len(tests) - len(messages), tuple(messages.values()))
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,7 @@ class Chunk:
     values: dict[str, Array]
     complete: int
     test: int | None
+    message: str = ""
 
 
 class Loop:
@@ -87,6 +98,7 @@ class Loop:
             sizes |= {f"{name}.epoch": epoch}
         free = {rule.name for rule in lowered.program.sizes if not rule.terms}
         known = {name: value for name, value in sizes.items() if name in free}
+        self._tests, self._messages = compiled.tests, compiled.messages
         self._binding = compiled.executable.bind(known, arrays)
         self._seconds = 0.0
 
@@ -100,7 +112,10 @@ class Loop:
         self._seconds = elapsed / max(count if outcome.stopped is None else 1, 1)
         seen = outcome.iterations + (outcome.stopped is not None)
         values = {name: array[:seen].copy() for name, array in self._histories.items()}
-        return Chunk(values, outcome.iterations, outcome.stopped)
+        if outcome.stopped is None or outcome.stopped < self._tests:
+            return Chunk(values, outcome.iterations, outcome.stopped)
+        message = self._messages[outcome.stopped - self._tests]
+        return Chunk(values, outcome.iterations, None, message)
 
     def _fitting(self) -> int:
         return max(1, int(CHUNK_SECONDS / self._seconds)) if self._seconds else 1
