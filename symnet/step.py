@@ -37,6 +37,12 @@ class Step:
         for node in topological([*self.roots(), *targets, *others]):
             if node.op in (INPUT, *UPDATABLE):
                 other = found.setdefault(str(node.name), node)
+                if other is not node and STEP in (other.op, node.op):
+                    mine = node if other.op is STEP else other
+                    raise NameClashError(
+                        f"{node.name} is the step that training counts: give the {mine.op.name} "
+                        f"made at {mine.origin} another name"
+                    )
                 if other is not node:
                     raise NameClashError(
                         f"two different things are called {node.name}: one made at "

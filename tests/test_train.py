@@ -256,7 +256,7 @@ def test_a_run_that_ends_inside_a_chunk_keeps_its_finished_epochs() -> None:
 def test_a_computed_index_outside_its_axis_ends_the_run() -> None:
     table, rows = (
         sn.parameter("table", (4,), init=[1.0, 2.0, 3.0, 4.0]),
-        sn.input("k", ("N",), "int64"),
+        sn.input("rows", ("N",), "int64"),
     )
     trainer = sn.Trainer(sn.mean(sn.take(table, rows + 1) ** 2), sn.optim.SGD(0.1))
     good = trainer.fit({"rows": [0, 2]}, epochs=2, batch_size=None)
@@ -265,3 +265,11 @@ def test_a_computed_index_outside_its_axis_ends_the_run() -> None:
     history = trainer.fit({"rows": [0, 3]}, epochs=2, batch_size=None)
     assert "must be from 0 to 3, and is not, at step 2" in history.stopped
     np.testing.assert_array_equal(trainer.parameters["table"], before)
+
+
+def test_the_name_of_the_step_is_taken() -> None:
+    k = sn.input("k", ("N",))
+    with pytest.raises(sn.errors.NameClashError, match="k is the step that training counts"):
+        sn.Trainer(sn.mean(k * sn.parameter("w", init=1.0)), sn.optim.SGD(0.1)).fit(
+            {"k": [1.0, 2.0]}, epochs=1, batch_size=None
+        )
