@@ -236,3 +236,9 @@ def test_interning_from_many_threads():
 def test_copies_are_the_same_node():
     assert copy.copy(V) is V
     assert copy.deepcopy(V * 2) is V * 2
+
+
+@pytest.mark.parametrize("value", ["zeros", [[1, 2], [3]]])
+def test_a_parameter_starts_from_numbers(value: object):
+    with pytest.raises(sn.errors.DtypeError, match="parameter w: init is an array"):
+        sn.parameter("w", (2,), init=value)

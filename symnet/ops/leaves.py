@@ -148,7 +148,7 @@ def parameter(name: str, shape: object = None, init: object = None, dtype: objec
         start = Start(initialiser=init)
         wanted = fixed(shape_of(() if shape is None else shape), name)
     else:
-        array = np.asarray(0.0 if init is None else init, dtype=np.float64)
+        array = _numbers(name, 0.0 if init is None else init)
         wanted = fixed(array.shape if shape is None else shape_of(shape), name)
         if array.shape not in ((), wanted):
             raise ShapeError(
@@ -158,6 +158,19 @@ def parameter(name: str, shape: object = None, init: object = None, dtype: objec
         start = Start(array=np.broadcast_to(array, wanted).astype(kind))
     leaf = make(PARAMETER, identity=True, name=name, shape=wanted, dtype=str(kind), start=start)
     return _remembered(leaf)
+
+
+def _numbers(name: str, value: object) -> np.ndarray[Any, Any]:
+    try:
+        given = np.asarray(value)
+    except ValueError:
+        given = np.asarray(None)
+    if given.dtype.kind not in "biuf":
+        raise DtypeError(
+            f"parameter {name}: init is an array, a number or an initialiser such as "
+            f"sn.init.glorot_uniform, got {value!r} (at {origin_here()})"
+        )
+    return given.astype(np.float64)
 
 
 def fixed(shape: Shape, name: str) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from symnet.ops.gather import SCATTER_ADD, parts
 from symnet.ops.pointwise import times
 from symnet.ops.table import equal, where
 from symnet.ops.views import identity, reshape
-from symnet.sizes import Dimension, Shape
+from symnet.sizes import Dimension, Shape, multiply_sizes
 
 Local = Callable[[Expr, Expr, tuple[int, ...]], Expr]
 """local(y, x, axes) -> dy/dx, shaped as x, with y broadcast back to x's shape."""
@@ -118,8 +118,7 @@ def broadcast_one(like: Expr) -> Expr:
 def _flatten_to_last(x: Expr, rest: tuple[int, ...], axes: tuple[int, ...]) -> Expr:
     moved: Expr = Expr.dispatch["permute_dims"](x, (*rest, *axes))
     kept = tuple(x.shape[axis] for axis in rest)
-    flat: Expr = Expr.dispatch["reshape"](moved, (*kept, -1))
-    return flat
+    return reshape(moved, (*kept, multiply_sizes(x.shape[axis] for axis in axes)))
 
 
 def _softmax_of(y: Expr, x: Expr, axes: tuple[int, ...]) -> Expr:
