@@ -117,7 +117,7 @@ class Function:
         arrays |= {name: values[leaf] for leaf, name in self._lowered.leaves.items()}
         arrays |= {self._lowered.outputs[key]: array for key, array in results.items()}
         arrays = {name: np.ascontiguousarray(a) if a.ndim else a for name, a in arrays.items()}
-        free = {rule.name for rule in self._lowered.program.sizes if not rule.terms}
+        free = self.executable.plan.free
         known = {name: value for name, value in sizes.items() if name in free}
         self.executable.bind(known, arrays).run()
         for key, message in self._checks.items():

@@ -81,8 +81,3 @@ def aligned(one: Access, axis: str, other: Access, other_axis: str) -> bool:
     if one.ref is None or other.ref is None or one.ref.buffer != other.ref.buffer:
         return False
     return bool(positions(one.ref, axis) & positions(other.ref, other_axis))
-
-
-def clash(one: Access, other: Access) -> bool:
-    """True if the two may touch the same memory and one of them writes."""
-    return one.root == other.root and (one.writes or other.writes)

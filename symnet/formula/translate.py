@@ -90,7 +90,6 @@ class Translator(Views):
                     self.named.setdefault(node.args[0], self.named[node])
         for node, base in (given or {}).items():
             self.name(node, base)
-        self.root_nodes = roots
 
     def name(self, node: Expr, base: str) -> Symbol:
         """Write the node by that name from now on, or by one like it if the name is taken."""

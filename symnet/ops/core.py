@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ContextDecorator
 from typing import Any, TypeVar
@@ -348,8 +347,3 @@ def axes_of(node: Expr, axis: object, what: str) -> tuple[int, ...]:
     if len(set(found)) != len(found):
         raise ShapeError(f"{what}: an axis is given twice in {axis}")
     return tuple(sorted(found))
-
-
-def is_finite_number(value: float | int | bool | None) -> bool:
-    """Whether a value from `scalar_constant` is known and finite."""
-    return value is not None and math.isfinite(value)

@@ -5,9 +5,9 @@ Each list is at most `_MOST` long, so that a rule's work at one node is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from symnet.expr import Expr, make
 from symnet.ops.core import BOOL, BROADCAST, broadcast, number, scalar_constant
@@ -150,7 +150,3 @@ def sample(name: str, *shape: str, dtype: object = "float64") -> Expr:
 def sample_test(name: str = "p") -> Expr:
     """A condition for a rule's examples."""
     return sample(name, dtype=BOOL)
-
-
-Rewrite = Callable[[Expr], Expr | None]
-Examples = Callable[[], tuple[Any, ...]]

@@ -96,7 +96,7 @@ class Loop:
             sizes |= {f"{name}.rows": one.rows, f"{name}.batch": one.batch}
             sizes |= {f"{name}.total": one.total, f"{name}.steps": one.steps}
             sizes |= {f"{name}.epoch": epoch}
-        free = {rule.name for rule in lowered.program.sizes if not rule.terms}
+        free = compiled.executable.plan.free
         known = {name: value for name, value in sizes.items() if name in free}
         self._tests, self._messages = compiled.tests, compiled.messages
         self._binding = compiled.executable.bind(known, arrays)

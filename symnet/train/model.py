@@ -9,7 +9,7 @@ import numpy as np
 
 from symnet.diff import grad
 from symnet.errors import GraphError, ShapeError, TrainingError
-from symnet.expr import Expr, make, topological
+from symnet.expr import Expr, make
 from symnet.functions.pointwise import isfinite, logical_not, sqrt, where
 from symnet.functions.reductions import sum as sum_of
 from symnet.ops.core import FLOAT64, cast, describe
@@ -138,8 +138,3 @@ def not_finite(loss: Expr) -> Expr:
 def bound_input(name: str) -> Expr:
     """A float64 scalar that the trainer feeds, such as the bound of a stop rule."""
     return make(INPUT, identity=True, name=name, shape=(), dtype=str(FLOAT64))
-
-
-def depends_on(nodes: Sequence[Expr], leaf: Expr) -> bool:
-    """Whether any node depends on a leaf."""
-    return any(node is leaf for node in topological(nodes))
