@@ -9,6 +9,7 @@ from symnet.expr import Expr, topological
 from symnet.formula.tree import Symbol
 from symnet.ops.core import BOOL, BROADCAST, CAST, CONSTANT, SIZE_VALUE
 from symnet.ops.leaves import NAMED
+from symnet.ops.reduction import SUM
 from symnet.ops.views import IDENTITY, IOTA, RESHAPE
 from symnet.sizes import Dimension, Size
 
@@ -77,8 +78,8 @@ def same(node: Expr) -> Expr:
 
 
 def is_scalar(node: Expr) -> bool:
-    """Whether a node is one number, however often it is repeated."""
-    while node.shape != () and is_elided(node):
+    """Whether a node is one number, however often it is repeated, or added to itself."""
+    while node.shape != () and (is_elided(node) or node.op is SUM):
         node = node.args[0]
     return node.shape == ()
 

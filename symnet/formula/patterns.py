@@ -8,7 +8,7 @@ import numpy as np
 
 from symnet.expr import Expr
 from symnet.formula.algebra import literal
-from symnet.formula.naming import core, same
+from symnet.formula.naming import core, is_scalar, same
 from symnet.formula.tree import Formula, Listed, Symbol
 from symnet.ops.core import BROADCAST, scalar_constant
 from symnet.ops.reduction import SOFTMAX, Reduction
@@ -24,6 +24,8 @@ def column(node: Expr) -> Expr | None:
     if inner.op is not RESHAPE or inner is source or inner.ndim <= source.ndim:
         return None
     if inner.shape == (1,) * (inner.ndim - source.ndim) + source.shape:
+        return None
+    if is_scalar(source):
         return None
     return source if isinstance(source.op, Reduction) and source.shape else None
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from symnet.expr import Expr
+from symnet.formula.html import Row, table
+from symnet.formula.mathml import aligned, equation
 from symnet.formula.printer import Printer
 from symnet.formula.tex import LatexPrinter
 from symnet.formula.text import TextPrinter
@@ -74,6 +76,33 @@ class Sheet(Mapping[str, Expr]):
                 defined = printer.show(note.left)
                 rows.append(f"{defined} &= {printer.show(note.right)}")
         return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+
+    def mathml(self) -> str:
+        """The whole sheet as one `<math>` element, its equations aligned."""
+        legend = [Line(item.left, item.right) for item in self.legend]
+        lines: list[Line | Definition] = []
+        for line in (*self.forward, *legend, *self.backward):
+            lines += [line, *line.notes]
+        return aligned((line.left, line.right) for line in lines)
+
+    def rows(self, prefix: str = "") -> list[Row]:
+        """The lines for a page, with ids `prefix-1`, `prefix-2`, ... where a prefix is given."""
+        printer = TextPrinter()
+        legend = [Line(item.left, item.right) for item in self.legend]
+        found = []
+        for place, line in enumerate((*self.forward, *legend, *self.backward), 1):
+            sides = [line.left, *([line.middle] if line.middle else []), line.right]
+            notes = tuple(equation([note.left, note.right]) for note in line.notes)
+            name, identifier = printer.show(line.left), f"{prefix}-{place}" if prefix else ""
+            found.append(Row(identifier, name, equation(sides), line.shape, notes))
+        return found
+
+    def html(self, prefix: str = "") -> str:
+        """A fragment of a page that needs nothing else: MathML, shapes, what runs instead."""
+        return table(self.rows(prefix), self.remarks)
+
+    def _repr_html_(self) -> str:
+        return self.html()
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
