@@ -50,7 +50,12 @@ alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho 
 phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega
 """
 _GREEK = dict(zip(_GREEK_NAMES.split(), "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", strict=True))
-_ACCENTS = {"\u0302": "^", "\u0303": "~", "\u0304": "‾", "\u0307": "˙"}
+_ACCENTS = {
+    "\N{COMBINING CIRCUMFLEX ACCENT}": "\N{MODIFIER LETTER CIRCUMFLEX ACCENT}",
+    "\N{COMBINING TILDE}": "\N{SMALL TILDE}",
+    "\N{COMBINING MACRON}": "\N{MACRON}",
+    "\N{COMBINING DOT ABOVE}": "\N{DOT ABOVE}",
+}
 _FENCES = {"abs": ("|", "|"), "floor": ("⌊", "⌋"), "norm": ("‖", "‖"), "bracket": ("[", "]")}
 _FOLDS = {"Σ": "∑", "Π": "∏"}
 _PRIMES = ("", "′", "″", "‴")
@@ -58,6 +63,7 @@ _THIN = '<mspace width="0.1667em"></mspace>'
 _TIMES = "<mo>\N{INVISIBLE TIMES}</mo>"
 _OF = "<mo>\N{FUNCTION APPLICATION}</mo>"
 _COMMA = '<mo separator="true">,</mo>'
+_HIGH = re.compile("<(mfrac|munder|mtable|msqrt)\\b")
 _TAG = re.compile(r"<(/?)\w+[^>]*>")
 _WORD = re.compile(r"<mi[^>]*>[^<]{2,}</mi>")
 _DIGIT_FIRST = re.compile(r"(<(mn|mrow|msup)>)*[0-9]")
@@ -81,8 +87,22 @@ def _operator(sign: str) -> str:
     return f"<mo>{_text(sign)}</mo>"
 
 
-def _fence(sign: str, form: str) -> str:
-    return f'<mo form="{form}" fence="true" stretchy="true">{sign}</mo>'
+def _fenced(left: str, content: str, right: str) -> str:
+    """The content between signs, which grow with what is higher than a letter."""
+    stretchy = "true" if _HIGH.search(content) else "false"
+    signs = [
+        f'<mo form="{form}" fence="true" stretchy="{stretchy}">{sign}</mo>' if sign else ""
+        for sign, form in ((left, "prefix"), (right, "postfix"))
+    ]
+    return f"<mrow>{signs[0]}{content}{signs[1]}</mrow>"
+
+
+def _primed(base: str, primes: int) -> str:
+    if not primes:
+        return base
+    if primes < len(_PRIMES):
+        return f'<mrow>{base}<mo lspace="0" rspace="0">{_PRIMES[primes]}</mo></mrow>'
+    return _raised(base, _fenced("(", _number(str(primes)), ")"))
 
 
 def _row(content: str) -> str:
@@ -109,7 +129,8 @@ def _lowered(base: str, index: str) -> str:
 
 
 def _cell(content: str, align: str) -> str:
-    return f'<mtd style="text-align: {align}">{content}</mtd>'
+    # MathML Core leaves this to CSS, of which the browsers know their own spelling alone.
+    return f'<mtd style="text-align: -webkit-{align}">{content}</mtd>'
 
 
 def _table(rows: Iterable[Sequence[str]], aligns: Sequence[str]) -> str:
@@ -119,7 +140,8 @@ def _table(rows: Iterable[Sequence[str]], aligns: Sequence[str]) -> str:
         cells = (_cell(text, align) for text, align in zip(row, aligns, strict=True))
         lines.append(f"<mtr>{''.join(cells)}</mtr>")
     columns = " ".join(aligns)
-    return f'<mtable columnalign="{columns}" columnspacing="0em">{"".join(lines)}</mtable>'
+    how = f'displaystyle="true" columnalign="{columns}" columnspacing="0em"'
+    return f"<mtable {how}>{''.join(lines)}</mtable>"
 
 
 def _part(name: str) -> str:
@@ -150,8 +172,7 @@ def name_mathml(name: str) -> str:
     below = [_part(part) for part in tail.split("_") if part]
     base = _identifier(head) if below and head[-1:].isdigit() else _part(head)
     found = _lowered(base, _COMMA.join(below)) if below else base
-    primes = len(name) - len(bare)
-    return _raised(found, _operator("′" * primes)) if primes else found
+    return _primed(found, len(name) - len(bare))
 
 
 class MathMLPrinter(Printer):
@@ -160,7 +181,7 @@ class MathMLPrinter(Printer):
     minus = '<mo form="prefix">−</mo>'
 
     def parentheses(self, text: str) -> str:
-        return f"<mrow>{_fence('(', 'prefix')}{text}{_fence(')', 'postfix')}</mrow>"
+        return _fenced("(", text, ")")
 
     def listed(self, formulas: Sequence[Formula]) -> str:
         return _COMMA.join(self.show(formula) for formula in formulas)
@@ -235,11 +256,7 @@ class MathMLPrinter(Printer):
     def _head(self, formula: Apply) -> str:
         # A name of the library is one word; a user's may have an index.
         head = _identifier(formula.name) if formula.latex else name_mathml(formula.name)
-        if not formula.primes:
-            return head
-        few = formula.primes < len(_PRIMES)
-        order = self.parentheses(_number(str(formula.primes)))
-        return _raised(head, _operator(_PRIMES[formula.primes]) if few else order)
+        return _primed(head, formula.primes)
 
     def apply(self, formula: Apply) -> Written:
         if formula.bare and len(formula.arguments) == 1:
@@ -252,8 +269,7 @@ class MathMLPrinter(Printer):
         if formula.kind == "root":
             return f"<msqrt>{self.show(formula.body)}</msqrt>", ATOM
         left, right = _FENCES[formula.kind]
-        body = self.show(formula.body)
-        return f"<mrow>{_fence(left, 'prefix')}{body}{_fence(right, 'postfix')}</mrow>", ATOM
+        return _fenced(left, self.show(formula.body), right), ATOM
 
     def relation(self, formula: Relation) -> Written:
         left, right = self.inside(formula.left, SUM), self.inside(formula.right, SUM)
@@ -265,7 +281,7 @@ class MathMLPrinter(Printer):
             (self.show(formula.first), condition),
             (self.show(formula.second), "<mtext>\u2003else</mtext>"),
         ]
-        return f"<mrow>{_fence('{', 'prefix')}{_table(rows, ('left', 'left'))}</mrow>", ATOM
+        return _fenced("{", _table(rows, ("left", "left")), ""), ATOM
 
     def element(self, formula: Element) -> Written:
         base, level = self.write(formula.base)
@@ -311,7 +327,7 @@ class MathMLPrinter(Printer):
                 for row in rows
             )
             body = f"<mtable>{cells}</mtable>"
-        return f"<mrow>{_fence('[', 'prefix')}{body}{_fence(']', 'postfix')}</mrow>", ATOM
+        return _fenced("[", body, "]"), ATOM
 
     def definition(self, formula: Definition) -> Written:
         sides = (formula.left, formula.right)
