@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from symnet.expr import Expr, topological
 from symnet.feeds import bind, feeds_of, limits_of
 from symnet.guard import watched
 from symnet.held import Held
-from symnet.lower import lower
+from symnet.lower import Part, commented, listing, lower, output_names
 from symnet.ops.leaves import INPUT, STEP, UNKNOWN, training
 from symnet.reference.starts import starting_value
 from symnet.simplify import stabilize as stabilized
@@ -126,10 +127,18 @@ class Function:
         flat = [array if array.ndim else array[()] for array in results.values()]
         return unflatten(self._nested, flat)
 
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """Every kernel with the formulas it computes, in the order in which they run."""
+        asked = dict(zip(_keys(self._nested), flatten(self._nested), strict=True))
+        running = dict(zip(asked, self._running.outputs.values(), strict=False))
+        return listing(self._lowered, self.executable, output_names(asked, running))
+
     @property
     def source(self) -> str:
-        """The generated Python of every kernel, in the order in which they run."""
-        return "\n\n".join(kernel.source for kernel in self.executable.kernels)
+        """The generated Python of every kernel, in the order in which they run, each under the
+        formulas that it computes and the lines where the user wrote them."""
+        return commented(self.parts)
 
     @property
     def llvm(self) -> str:
@@ -153,10 +162,25 @@ class Function:
         return str(self.executable.stages[name])
 
     def explain(self) -> str:
-        """What runs: kernels with their formulas, buffers and what was compiled."""
-        lines = [f"{len(self.executable.kernels)} kernels, {self.compiles} compiled anew"]
-        lines += [f"  {kernel.label}" for kernel in self.executable.kernels]
+        """What runs: each kernel's formulas, where they were written, and the vector instructions
+        that they came to. Counting those compiles the kernels anew."""
+        kernels = {part.kernel.kernel.key: part for part in self.parts}
+        counts = {key: str(part.instructions) for key, part in kernels.items()}
+        lines = [f"{len(counts)} kernels, {self.compiles} compiled anew"]
+        for number, part in enumerate(self.parts, 1):
+            routine = f"; BLAS {part.routine}" if part.routine else ""
+            shown = [*part.lines(), counts[part.kernel.kernel.key] + routine]
+            lines += [f"{number:3}. {shown[0]}", *(f"     {line}" for line in shown[1:])]
         return "\n".join(lines)
+
+
+def _keys(nested: Nested, place: str = "") -> list[str]:
+    """A key for each expression, in their order: that of the dict it is in, else its place."""
+    if isinstance(nested, Expr):
+        return [place or "0"]
+    pairs = nested.items() if isinstance(nested, Mapping) else enumerate(nested)
+    found = [_keys(inner, f"{place}.{key}" if place else str(key)) for key, inner in pairs]
+    return [key for keys in found for key in keys]
 
 
 def compile(

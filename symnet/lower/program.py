@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,11 @@ LEAVES = (INPUT, PARAMETER, STATE, STEP)
 
 @dataclass(frozen=True)
 class Lowered:
-    """A Program and where its data stands: buffer names by leaf, output and constant."""
+    """A Program and where its data stands: buffer names by leaf, output and constant.
+
+    held: what each buffer holds. stored: the expression whose value the program stores in it; for
+    a parameter or state that is the next value, and `updated` has the leaf.
+    """
 
     program: Program
     leaves: Mapping[Expr, str]
@@ -29,6 +33,21 @@ class Lowered:
     constants: Mapping[str, np.ndarray[Any, Any]]
     histories: Mapping[str, str] = field(default_factory=dict)
     sampled: tuple[str, ...] = ()
+    held: Mapping[str, Expr] = field(default_factory=dict)
+    stored: Mapping[str, Expr] = field(default_factory=dict)
+    updated: Mapping[str, Expr] = field(default_factory=dict)
+
+
+def with_contents(lowered: Lowered, builder: Builder, step: Step) -> Lowered:
+    """The same, knowing which expressions its buffers hold."""
+    updated = {lowered.leaves[leaf]: leaf for leaf, _ in step.updates}
+    held = {name: node for node, name in builder.home.items()}
+    held |= {lowered.leaves[leaf]: leaf for leaf in lowered.leaves}
+    stored = {name: node for name, node in held.items() if node.op not in LEAVES}
+    stored |= {name: step.outputs[key] for key, name in lowered.outputs.items()}
+    stored |= {name: step.outputs[key] for key, name in lowered.histories.items()}
+    stored |= {lowered.leaves[leaf]: value for leaf, value in step.updates}
+    return replace(lowered, held=held, stored=stored, updated=updated)
 
 
 def declare_leaves(builder: Builder, leaves: Mapping[str, Expr]) -> dict[Expr, str]:
@@ -100,4 +119,4 @@ def lower(step: Step, name: str = "function") -> Lowered:
     program = Program(
         name, tuple(builder.sizes.values()), tuple(builder.buffers.values()), tuple(builder.body)
     )
-    return Lowered(program, leaves, outputs, builder.constants)
+    return with_contents(Lowered(program, leaves, outputs, builder.constants), builder, step)

@@ -19,6 +19,7 @@ from symnet.lower.program import (
     commit,
     compute,
     declare_leaves,
+    with_contents,
 )
 from symnet.lower.reading import materialise, read
 from symnet.ops.leaves import INPUT
@@ -60,7 +61,8 @@ def lower_training(training: Training, name: str = "training") -> Lowered:
     ragged = tuple(Ragged(n, f"{n}.batch", f"{n}.total") for n in training.sampled)
     loop = Loop(AXIS, "count", Sequence(ragged), tuple(builder.body), "first", "training")
     program = Program(name, tuple(builder.sizes.values()), tuple(builder.buffers.values()), (loop,))
-    return Lowered(program, leaves, {}, builder.constants, histories, training.sampled)
+    lowered = Lowered(program, leaves, {}, builder.constants, histories, training.sampled)
+    return with_contents(lowered, builder, training.step)
 
 
 def _histories(builder: Builder, training: Training) -> dict[str, str]:
