@@ -86,6 +86,22 @@ def offset(typingctx: Any, pointer: Any, count: Any) -> Any:
     return pointer(pointer, types.intp), code
 
 
+@intrinsic
+def share(typingctx: Any, worker: Any, workers: Any, extent: Any, tile: Any) -> Any:
+    """Where the worker's iterations begin, and those of the worker before it end: whole tiles, as
+    evenly as it goes."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        worker, workers, extent, tile = args
+        one = extent.type(1)
+        # No number is negative and no divisor is 0, which spares the checks of a floored quotient.
+        tiles = builder.udiv(builder.add(extent, builder.sub(tile, one)), tile)
+        first = builder.mul(builder.udiv(builder.mul(worker, tiles), workers), tile)
+        return builder.select(builder.icmp_signed("<", first, extent), first, extent)
+
+    return types.intp(*[types.intp] * 4), code
+
+
 def _function(builder: Any, name: str, result: Any, arguments: Any) -> Any:
     """The declaration of a function without side effects, which LLVM may hoist and merge."""
     declared = cgutils.get_or_insert_function(

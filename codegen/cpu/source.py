@@ -41,7 +41,11 @@ class KernelSource:
 
 
 def nest(loop: Loop, buffers: Mapping[str, Buffer]) -> KernelSource:
-    """The kernel of an Any loop cut into tiles: worker w takes tile w and each workers-th after."""
+    """The kernel of an Any loop cut into tiles: each worker takes a run of neighbouring ones.
+
+    Of c tiles worker w takes w * c // workers up to (w + 1) * c // workers, so loops of equal
+    extents and tiles give an iteration to the same worker.
+    """
     order = loop.order
     if not isinstance(order, Any):
         raise CompileError(f"the loop over {loop.axis} cannot be shared out")
@@ -50,18 +54,15 @@ def nest(loop: Loop, buffers: Mapping[str, Buffer]) -> KernelSource:
     tile = writer.operands.number(order.tile or 1)
     axis = writer.fresh("i")
     writer.axes[loop.axis] = axis
-    first, last = f"tile * {tile}", f"min(tile * {tile} + {tile}, {extent})"
+    writer.line(f"first = share(worker, workers, {extent}, {tile})")
+    writer.line(f"last = share(worker + 1, workers, {extent}, {tile})")
+    reach = "first, last"
     if loop.start != 0:
         start = writer.operands.number(loop.start)
-        first, last = f"{start} + {first}", f"{start} + {last}"
-    writer.line("tile = worker")
-    writer.line(f"while tile * {tile} < {extent}:")
-    writer.depth += 1
-    writer.line(f"for {axis} in range({first}, {last}):")
+        reach = f"{start} + first, {start} + last"
+    writer.line(f"for {axis} in range({reach}):")
     writer.depth += 1
     _body(writer, loop.body)
-    writer.depth -= 1
-    writer.line("tile += workers")
     return _finished(writer, loop.label)
 
 
