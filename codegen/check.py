@@ -5,13 +5,12 @@ A check is a function from a statement and its scope, or from the program, to fa
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from codegen.declarations import DECLARATION_CHECKS, DTYPES
 from codegen.intrinsics import INTRINSICS
 from codegen.ir import (
-    SCOPES,
     Any,
     Barrier,
     Buffer,
@@ -45,7 +44,6 @@ from codegen.show import show_ref, show_scalar, show_statement
 from codegen.sizes import raggeds
 from codegen.walk import buffers_of, index_buffers, nodes, refs_of, root_of, scalars_of
 
-DTYPES = (*FLOATS, *INTEGERS, "bool")
 COMPARISONS = ("less", "less_equal", "equal", "not_equal")
 LOGICAL = ("logical_and", "logical_or", "logical_not")
 
@@ -72,7 +70,7 @@ class Scope:
 
 def check(program: Program) -> None:
     """Raise ProgramError at the first statement that breaks a rule."""
-    for whole in PROGRAM_CHECKS:
+    for whole in DECLARATION_CHECKS:
         for fault in whole(program):
             raise ProgramError(f"{program.name}: {fault}")
     known = {rule.name for rule in program.sizes}
@@ -90,6 +88,8 @@ def _check_body(body: tuple[Statement, ...], scope: Scope) -> None:
                 raise ProgramError(f"{fault}, in\n{show_statement(statement)}")
         if isinstance(statement, Loop):
             _check_loop(statement, scope)
+        if isinstance(statement, Contraction):
+            _check_contraction(statement, scope)
         if isinstance(statement, Let):
             scope.locals[statement.name] = statement.value.dtype
 
@@ -109,6 +109,15 @@ def _check_loop(loop: Loop, scope: Scope) -> None:
     scope.loop, scope.phase, scope.tiled, scope.locals = around
     if isinstance(loop.order, Tree):
         scope.locals.update(zip(loop.order.names, loop.order.dtypes, strict=True))
+
+
+def _check_contraction(statement: Contraction, scope: Scope) -> None:
+    around = (scope.phase, scope.locals)
+    scope.phase, scope.locals = False, {**scope.locals, statement.result: statement.dtype}
+    scope.axes |= set(statement.letters)
+    _check_body(statement.body, scope)
+    scope.axes -= set(statement.letters)
+    scope.phase, scope.locals = around
 
 
 def _nodes_of(statement: Statement) -> Iterator[Scalar]:
@@ -201,8 +210,14 @@ def _symbols(statement: Statement, kind: type[Axis] | type[Size]) -> set[str]:
 
 
 def axis_bound_twice(statement: Statement, scope: Scope) -> Iterator[str]:
-    if isinstance(statement, Loop) and statement.axis in scope.axes:
-        yield f"an enclosing loop has the axis {statement.axis} already"
+    axes: tuple[str, ...] = ()
+    if isinstance(statement, Loop):
+        axes = (statement.axis,)
+    elif isinstance(statement, Contraction):
+        axes = statement.letters
+    for axis in axes:
+        if axis in scope.axes:
+            yield f"an enclosing loop has the axis {axis} already"
 
 
 def unknown_size(statement: Statement, scope: Scope) -> Iterator[str]:
@@ -234,6 +249,8 @@ def name_bound_twice(statement: Statement, scope: Scope) -> Iterator[str]:
     names: tuple[str, ...] = ()
     if isinstance(statement, Let):
         names = (statement.name,)
+    elif isinstance(statement, Contraction):
+        names = (statement.result,)
     elif isinstance(statement, Loop) and isinstance(statement.order, Tree):
         names = statement.order.names
     for name in names:
@@ -309,29 +326,29 @@ def contraction_letters(statement: Statement, scope: Scope) -> Iterator[str]:
     if not isinstance(statement, Contraction):
         return
     extents = dict(statement.extents)
-    factors = [statement.out, *(factor for pair in statement.terms for factor in pair)]
-    dtype = scope.buffers[statement.out.buffer].dtype
-    for factor in factors:
+    for factor in (factor for pair in statement.terms for factor in pair):
         buffer = scope.buffers[factor.buffer]
         if len(buffer.shape) != len(factor.letters):
             yield f"{factor.buffer} has {len(buffer.shape)} dimensions, not {factor.letters}"
-        if buffer.dtype != dtype:
+        if buffer.dtype != statement.dtype:
             yield f"{factor.buffer} is {buffer.dtype}"
         if unknown := set(factor.letters) - extents.keys():
             yield f"{sorted(unknown)} have no extent"
-    if len(set(statement.out.letters)) != len(statement.out.letters):
+    if len(set(statement.letters)) != len(statement.letters):
         yield "a letter of the result repeats"
-    if not statement.terms:
-        yield "a contraction has no terms"
+    if not statement.terms or set(statement.letters) - extents.keys():
+        yield "a contraction has no terms, or a letter no extent"
 
 
-def contraction_in_place(statement: Statement, scope: Scope) -> Iterator[str]:
-    if isinstance(statement, Contraction) and any(
-        root_of(factor.buffer, scope.buffers) == root_of(statement.out.buffer, scope.buffers)
-        for pair in statement.terms
-        for factor in pair
-    ):
-        yield "a contraction reads what it writes"
+def contraction_body(statement: Statement, scope: Scope) -> Iterator[str]:
+    if not isinstance(statement, Contraction):
+        return
+    read = {root_of(factor.buffer, scope.buffers) for pair in statement.terms for factor in pair}
+    for inner in statement.body:
+        if not isinstance(inner, Let | Store):
+            yield "a contraction's body holds more than lets and stores"
+        elif isinstance(inner, Store) and root_of(inner.ref.buffer, scope.buffers) in read:
+            yield f"a contraction stores into {inner.ref.buffer}, which it reads"
 
 
 STATEMENT_CHECKS = (
@@ -339,62 +356,5 @@ STATEMENT_CHECKS = (
     unknown_size, unknown_function, local_not_bound, name_bound_twice, dtype_mismatch_of_access,
     dtype_mismatch_of_apply, yield_out_of_place, wrong_carriers, until_out_of_place,
     barrier_inside_a_tile, nested_tile, ragged_inside_a_tile, tile_buffer_shared,
-    contraction_letters, contraction_in_place,
-)  # fmt: skip
-
-
-def name_declared_twice(program: Program) -> Iterator[str]:
-    for kind in (program.buffers, program.sizes):
-        times = Counter(one.name for one in kind)
-        yield from (f"{name} is declared twice" for name, by in times.items() if by > 1)
-
-
-def unknown_scope_or_dtype(program: Program) -> Iterator[str]:
-    for buffer in program.buffers:
-        if buffer.scope not in SCOPES or buffer.dtype not in DTYPES:
-            yield f"{buffer.name} is {buffer.dtype} {buffer.scope}"
-
-
-def storage_without_end(program: Program) -> Iterator[str]:
-    buffers = index_buffers(program)
-    sound: set[str] = set()
-    for buffer in program.buffers:
-        path = [buffer.name]
-        while path[-1] not in sound and (storage := buffers[path[-1]].storage) is not None:
-            if storage not in buffers or storage in path:
-                yield f"the storage of {buffer.name} leads nowhere: {' -> '.join(path)}"
-                return
-            if buffers[storage].dtype != buffer.dtype:
-                yield f"{buffer.name} views {storage} as another dtype"
-            path.append(storage)
-        sound.update(path)
-
-
-def size_used_before_it_is_known(program: Program) -> Iterator[str]:
-    known = {rule.name for rule in raggeds(program.body)}
-    for rule in program.sizes:
-        for _, names in rule.terms:
-            for name in names:
-                if name not in known:
-                    yield f"the size {rule.name} uses {name}, which comes later or never"
-        known.add(rule.name)
-    for buffer in program.buffers:
-        for extent in buffer.shape:
-            if isinstance(extent, str) and extent not in known:
-                yield f"the shape of {buffer.name} uses the unknown size {extent}"
-
-
-def slot_of_what_is_not_scratch(program: Program) -> Iterator[str]:
-    buffers = index_buffers(program)
-    seen: set[str] = set()
-    for name in (name for slot in program.slots for name in slot):
-        buffer = buffers.get(name)
-        if buffer is None or buffer.scope != "step" or buffer.storage is not None or name in seen:
-            yield f"{name} cannot be in a slot"
-        seen.add(name)
-
-
-PROGRAM_CHECKS = (
-    name_declared_twice, unknown_scope_or_dtype, storage_without_end, size_used_before_it_is_known,
-    slot_of_what_is_not_scratch,
+    contraction_letters, contraction_body,
 )  # fmt: skip

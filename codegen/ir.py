@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from codegen.scalar import Dtype, Ref, Scalar
+from codegen.scalar import Dtype, Local, Ref, Scalar, at
 
 Extent = int | str
 """A fixed number of iterations, or the name of a run-time size."""
@@ -140,11 +140,17 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Contraction:
-    """out[letters] = sum over terms of the sum over all other letters of left * right."""
+    """For each choice of `letters`, whose first is the outermost: `result` is bound to the sum over
+    the terms of the sum over all other letters of left * right; then the body (Lets and Stores)
+    runs with the letters as its axes. `tile` counts the first letter's values in one tile."""
 
-    out: Factor
+    letters: tuple[str, ...]
     terms: tuple[tuple[Factor, Factor], ...]
     extents: tuple[tuple[str, Extent], ...]
+    result: str
+    dtype: Dtype
+    body: tuple[Statement, ...]
+    tile: int | None = None
     label: str = ""
 
 
@@ -161,6 +167,20 @@ class Barrier:
 
 
 Statement = Loop | Let | Store | Yield | Contraction | Until | Barrier
+
+
+def contraction_into(
+    out: Factor,
+    terms: tuple[tuple[Factor, Factor], ...],
+    extents: tuple[tuple[str, Extent], ...],
+    dtype: Dtype,
+    label: str = "",
+) -> Contraction:
+    """The contraction that stores each sum at its letters in `out` and does nothing else."""
+    result = f"sum_{out.buffer}"
+    target = Ref(out.buffer, tuple(map(at, out.letters)))
+    body = (Store(target, Local(result, dtype)),)
+    return Contraction(out.letters, terms, extents, result, dtype, body, label=label)
 
 
 def is_driver(statement: Statement) -> bool:

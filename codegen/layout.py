@@ -280,9 +280,7 @@ def _ragged(batch: int, total: int, last: bool) -> int:
 def _written(body: tuple[Statement, ...]) -> Iterator[str]:
     for statement in body:
         match statement:
-            case Loop(body=inner):
+            case Loop(body=inner) | Contraction(body=inner):
                 yield from _written(inner)
             case Store(ref=ref):
                 yield ref.buffer
-            case Contraction(out=out):
-                yield out.buffer

@@ -154,15 +154,31 @@ def _order(order: Order) -> tuple[str, str]:
 
 def _lines(statement: Statement, depth: int) -> list[str]:
     pad = INDENT * depth
-    if isinstance(statement, Loop):
-        lines = [pad + show_loop_head(statement)]
+    if isinstance(statement, Loop | Contraction):
+        lines = [pad + _head(statement)]
         for inner in statement.body:
             lines += _lines(inner, depth + 1)
         return lines
     return [pad + _leaf(statement)]
 
 
-def _leaf(statement: Let | Store | Yield | Contraction | Until | Barrier) -> str:
+def _head(statement: Loop | Contraction) -> str:
+    if isinstance(statement, Loop):
+        return show_loop_head(statement)
+    return show_contraction_head(statement)
+
+
+def show_contraction_head(statement: Contraction) -> str:
+    """The line a contraction begins with."""
+    products = " + ".join(" ".join(map(_factor, term)) for term in statement.terms)
+    over = ", ".join(f"{letter} < {extent}" for letter, extent in statement.extents)
+    tile = f" tile {statement.tile}" if statement.tile is not None else ""
+    note = f"  # {statement.label}" if statement.label else ""
+    letters = " ".join(statement.letters)
+    return f"contract [{letters}] over {over}{tile} -> %{statement.result} = {products}:{note}"
+
+
+def _leaf(statement: Let | Store | Yield | Until | Barrier) -> str:
     match statement:
         case Let(name, value):
             return f"let %{name} = {show_scalar(value)}"
@@ -174,11 +190,6 @@ def _leaf(statement: Let | Store | Yield | Contraction | Until | Barrier) -> str
             return f"until {show_ref(ref)}"
         case Barrier():
             return "barrier"
-        case Contraction(out, terms, extents, label):
-            products = " + ".join(" ".join(map(_factor, term)) for term in terms)
-            over = ", ".join(f"{letter} < {extent}" for letter, extent in extents)
-            note = f"  # {label}" if label else ""
-            return f"contract {_factor(out)} = {products} over {over}{note}"
 
 
 def _factor(factor: Factor) -> str:

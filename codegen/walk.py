@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from codegen.ir import Buffer, Contraction, Let, Program, Statement, Store, Until, Yield
+from codegen.ir import (
+    Any,
+    Buffer,
+    Contraction,
+    Extent,
+    Let,
+    Loop,
+    Program,
+    Statement,
+    Store,
+    Until,
+    Yield,
+)
 from codegen.scalar import Apply, Load, Ref, Scalar, nested_refs
 
 
@@ -18,6 +30,17 @@ def root_of(name: str, buffers: Mapping[str, Buffer]) -> str:
     while (storage := buffers[name].storage) is not None:
         name = storage
     return name
+
+
+def shared_out(statement: Statement) -> tuple[Extent, Extent, int] | None:
+    """Extent, start and tile of what a statement of the driver shares out among the workers; None
+    if it is one tile, or no statement that is shared out."""
+    match statement:
+        case Loop(extent=extent, order=Any(tile), start=start):
+            return extent, start, tile or 1
+        case Contraction(tile=int(tile)) if statement.letters:
+            return dict(statement.extents)[statement.letters[0]], 0, tile
+    return None
 
 
 def scalars_of(statement: Statement) -> tuple[Scalar, ...]:
@@ -53,7 +76,5 @@ def refs_of(statement: Statement) -> Iterator[Ref]:
 def buffers_of(statement: Statement) -> list[str]:
     """The names of the buffers a statement itself touches."""
     if isinstance(statement, Contraction):
-        return [factor.buffer for pair in statement.terms for factor in pair] + [
-            statement.out.buffer
-        ]
+        return [factor.buffer for pair in statement.terms for factor in pair]
     return [ref.buffer for ref in refs_of(statement)]

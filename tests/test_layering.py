@@ -17,7 +17,7 @@ import pytest
 # gets its line here, in the place that says what it may build on.
 ORDER = {
     "codegen": """
-        lazy scalar ir walk intrinsics monoids show sizes check shadow interpret passes machine
+        lazy scalar ir walk intrinsics monoids show sizes declarations check shadow elements interpret passes machine
         cpu cuda cache layout runtime compile __init__
     """,
     "symnet": """

@@ -8,8 +8,9 @@ from pathlib import Path
 from codegen.cpu.errors import CompileError
 from codegen.cpu.operands import Operand
 from codegen.cpu.source import KernelSource
-from codegen.ir import Buffer, Contraction
+from codegen.ir import Buffer, Contraction, Store
 from codegen.passes.contractions import matrix_form
+from codegen.scalar import Local
 
 GEMM = {"float32": "sgemm", "float64": "dgemm"}
 """The BLAS routine whose address stands before a contraction's buffers, by dtype."""
@@ -23,17 +24,22 @@ def contraction(statement: Contraction, buffers: Mapping[str, Buffer]) -> Kernel
     """
     form = matrix_form(statement, buffers)
     if form is None:
-        raise CompileError(f"the contraction of {statement.out.buffer} is no matrix product")
-    double = int(buffers[form.out].dtype == "float64")
+        raise CompileError(f"the contraction {statement.label} is no matrix product")
+    match statement.body:
+        case (Store(ref, Local()),):
+            out = ref.buffer
+        case _:
+            raise CompileError(f"the contraction {statement.label} does more than store its sums")
+    double = int(statement.dtype == "float64")
     sizes: list[Operand] = [double, len(form.products), form.batch, form.rows, form.columns]
-    pointers = [form.out]
+    pointers = [out]
     for product in form.products:
         sizes += [product.depth, int(product.left.transposed), int(product.right.transposed)]
         pointers += [product.left.buffer, product.right.buffer]
     return KernelSource(
         text=Path(__file__).with_name("contraction_kernel.py").read_text(),
-        label=statement.label or f"contraction into {form.out}",
+        label=statement.label or f"contraction into {out}",
         sizes=tuple(sizes),
         buffers=tuple(pointers),
-        routine=GEMM[buffers[form.out].dtype],
+        routine=GEMM[statement.dtype],
     )

@@ -50,11 +50,13 @@ def _accesses(statement: Statement, roots: Roots) -> Iterator[Access]:
         case Until(ref):
             for read in nested_refs(ref):
                 yield Access(roots[read.buffer], read, False)
-        case Contraction(out, terms):
-            for pair in terms:
+        case Contraction():
+            for pair in statement.terms:
                 for factor in pair:
-                    yield Access(roots[factor.buffer], None, False)
-            yield Access(roots[out.buffer], None, True)
+                    ref = Ref(factor.buffer, tuple(map(at, factor.letters)))
+                    yield Access(roots[factor.buffer], ref, False)
+            yield Access(f"%{statement.result}", None, True)
+            yield from all_accesses(statement.body, roots)
         case Loop():
             yield from all_accesses(statement.body, roots)
             if isinstance(statement.order, Tree):

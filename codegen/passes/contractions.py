@@ -11,6 +11,7 @@ from codegen.ir import (
     Contraction,
     Extent,
     Factor,
+    Let,
     Loop,
     Program,
     Statement,
@@ -44,13 +45,13 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class MatrixForm:
-    """out [batch][rows][columns] = sum of the products; every group of extents may be empty (1).
+    """result [batch][rows][columns] = sum of the products; every group of extents may be empty (1).
 
     All buffers are row-major and a group is contiguous, so that it counts as one dimension. Only a
-    buffer's first dimension may be longer than the extent that is contracted over it.
+    buffer's first dimension may be longer than the extent that is contracted over it. Where a group
+    has several extents, the body only stores the result, row-major, into a buffer of that shape.
     """
 
-    out: str
     batch: tuple[Extent, ...]
     rows: tuple[Extent, ...]
     columns: tuple[Extent, ...]
@@ -69,7 +70,7 @@ def _expanded(body: tuple[Statement, ...], buffers: Mapping[str, Buffer]) -> Ite
         if isinstance(statement, Loop):
             yield replace(statement, body=tuple(_expanded(statement.body, buffers)))
         elif isinstance(statement, Contraction) and not _pays(statement, buffers):
-            yield from expand(statement, buffers)
+            yield from expand(statement)
         else:
             yield statement
 
@@ -82,10 +83,10 @@ def _pays(statement: Contraction, buffers: Mapping[str, Buffer]) -> bool:
 def matrix_form(statement: Contraction, buffers: Mapping[str, Buffer]) -> MatrixForm | None:
     """The contraction as matrix products, or None if it is none of float32 or float64."""
     extents = dict(statement.extents)
-    factors = [statement.out, *(factor for pair in statement.terms for factor in pair)]
+    factors = [factor for pair in statement.terms for factor in pair]
     if any(not _plain(factor, extents, buffers) for factor in factors):
         return None
-    out = statement.out.letters
+    out = statement.letters
     products: list[Product] = []
     groups: tuple[Letters, Letters, Letters] | None = None
     for left, right in statement.terms:
@@ -104,10 +105,10 @@ def matrix_form(statement: Contraction, buffers: Mapping[str, Buffer]) -> Matrix
                 tuple(extents[letter] for letter in depth),
             )
         )
-    if groups is None:
+    if groups is None or not (max(map(len, groups)) < 2 or _is_flat(statement, buffers)):
         return None
     named = [tuple(extents[letter] for letter in group) for group in groups]
-    return MatrixForm(statement.out.buffer, named[0], named[1], named[2], tuple(products))
+    return MatrixForm(named[0], named[1], named[2], tuple(products))
 
 
 def _plain(factor: Factor, extents: Mapping[str, Extent], buffers: Mapping[str, Buffer]) -> bool:
@@ -118,6 +119,16 @@ def _plain(factor: Factor, extents: Mapping[str, Extent], buffers: Mapping[str, 
         and len(set(factor.letters)) == len(factor.letters)
         and all(extents[letter] == extent for letter, extent in inner)
     )
+
+
+def _is_flat(statement: Contraction, buffers: Mapping[str, Buffer]) -> bool:
+    """True if the body does nothing but store the result at its letters."""
+    match statement.body:
+        case (Store(Ref(name, index), Local()),):
+            target = Factor(name, statement.letters)
+            places = tuple(map(at, statement.letters))
+            return index == places and _plain(target, dict(statement.extents), buffers)
+    return False
 
 
 def _split(
@@ -147,10 +158,10 @@ def _operand(factor: Factor, batch: Letters, first: Letters, second: Letters) ->
     return Operand(factor.buffer, factor.letters != batch + first + second)
 
 
-def expand(statement: Contraction, buffers: Mapping[str, Buffer]) -> tuple[Statement, ...]:
-    """The contraction as Any loops over its result's letters around Tree sums over the others."""
+def expand(statement: Contraction) -> tuple[Statement, ...]:
+    """The contraction as Any loops over its letters around Tree sums over the others."""
     extents = dict(statement.extents)
-    dtype = buffers[statement.out.buffer].dtype
+    dtype = statement.dtype
     body: list[Statement] = []
     total: Scalar | None = None
     for number, (left, right) in enumerate(statement.terms):
@@ -158,8 +169,8 @@ def expand(statement: Contraction, buffers: Mapping[str, Buffer]) -> tuple[State
         body += lets
         total = value if total is None else Apply("add", (total, value), dtype)
     assert total is not None, "a contraction has a term"
-    body.append(Store(_ref(statement.out), total))
-    for letter in reversed(statement.out.letters):
+    body += [Let(statement.result, total), *statement.body]
+    for letter in reversed(statement.letters):
         body = [Loop(letter, extents[letter], Any(), tuple(body), label=statement.label)]
     return tuple(body)
 
@@ -172,8 +183,8 @@ def _term(
     value: Scalar = Apply("multiply", loads, dtype)
     inner: list[Statement] = []
     letters = dict.fromkeys((*left.letters, *right.letters))
-    for letter in reversed([name for name in letters if name not in statement.out.letters]):
-        name = f"sum_{statement.out.buffer}_{letter}_{number}"
+    for letter in reversed([name for name in letters if name not in statement.letters]):
+        name = f"{statement.result}_{letter}_{number}"
         order = Tree("sum", (name,), (dtype,))
         inner = [Loop(letter, extents[letter], order, (*inner, Yield((value,))))]
         value = Local(name, dtype)

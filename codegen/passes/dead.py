@@ -72,7 +72,11 @@ def _makers(body: Iterable[Statement]) -> Iterator[Statement]:
             if isinstance(statement.order, Tree):
                 # The yield: what a fold's names depend on. Stores inside count by themselves too.
                 yield replace(statement, body=statement.body[-1:])
-        elif isinstance(statement, Let | Store | Contraction):
+        elif isinstance(statement, Contraction):
+            # The sum by itself; what is done with it counts by itself too.
+            yield replace(statement, body=())
+            yield from statement.body
+        elif isinstance(statement, Let | Store):
             yield statement
 
 
@@ -85,9 +89,10 @@ def _kept(body: Iterable[Statement], live: set[str], roots: Roots) -> Iterator[S
             case Store(ref, _):
                 if roots[ref.buffer] in live:
                     yield statement
-            case Contraction(out):
-                if roots[out.buffer] in live:
-                    yield statement
+            case Contraction():
+                inner = tuple(_kept(statement.body, live, roots))
+                if any(isinstance(one, Store) for one in inner):
+                    yield replace(statement, body=inner)
             case Loop():
                 inner = tuple(_kept(statement.body, live, roots))
                 if _is_needed(statement, inner, live):

@@ -124,11 +124,11 @@ def _makes(
             extents = [axes.get(axis, -1) for axis in over]
             if len(set(over)) == len(over) and _fills(extents, buffers[ref.buffer], whole):
                 yield ref.buffer
-        case Contraction(out, _, extents_of):
-            known = dict(extents_of)
-            extents = [known[letter] for letter in out.letters]
-            if _fills(extents, buffers[out.buffer], whole):
-                yield out.buffer
+        case Contraction():
+            known = dict(statement.extents)
+            letters = {letter: known[letter] for letter in statement.letters}
+            for inner in statement.body:
+                yield from _makes(inner, {**axes, **letters}, buffers, whole)
 
 
 def _axis(index: Index) -> str:

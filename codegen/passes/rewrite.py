@@ -9,6 +9,7 @@ from codegen.intrinsics import INTRINSICS
 from codegen.ir import (
     Barrier,
     Contraction,
+    Factor,
     Let,
     Loop,
     Program,
@@ -110,7 +111,9 @@ class Substitution:
                 return Yield(tuple(map(self.scalar, values)))
             case Until(ref):
                 return Until(self.ref(ref))
-            case Contraction() | Barrier():
+            case Contraction():
+                return replace(statement, body=tuple(map(self.statement, statement.body)))
+            case Barrier():
                 return statement
 
 
@@ -133,7 +136,7 @@ def index_value(index: Index) -> Scalar:
 
 def size_of(statement: Statement) -> int:
     """How many scalar nodes the statement and all inside it have, each statement counting one."""
-    if isinstance(statement, Loop):
+    if isinstance(statement, Loop | Contraction):
         return 1 + sum(map(size_of, statement.body))
     return 1 + sum(count(scalar) for scalar in scalars_of(statement))
 
@@ -180,6 +183,8 @@ class _Unique:
             name = self.fresh(statement.name)
             bound[statement.name] = Local(name, value.dtype)
             return Let(name, value)
+        if isinstance(statement, Contraction):
+            return self.contraction(statement, names)
         if not isinstance(statement, Loop):
             return names.statement(statement)
         axis = self.fresh(statement.axis)
@@ -192,3 +197,26 @@ class _Unique:
                 bound[old] = Local(new, dtype)
             order = replace(order, names=results)
         return replace(statement, axis=axis, body=body, order=order)
+
+    def contraction(self, statement: Contraction, names: Substitution) -> Contraction:
+        """The letters are axes of the body, so they are renamed like axes."""
+        letters = {letter: self.fresh(letter) for letter, _ in statement.extents}
+        axes = {old: Affine(0, ((Axis(new), 1),)) for old, new in letters.items()}
+        result = self.fresh(statement.result)
+        bound = {**names.locals, statement.result: Local(result, statement.dtype)}
+        body = self.body(statement.body, Substitution({**names.axes, **axes}, bound))
+        return replace(
+            statement,
+            letters=tuple(letters[letter] for letter in statement.letters),
+            terms=tuple(
+                (_relettered(left, letters), _relettered(right, letters))
+                for left, right in statement.terms
+            ),
+            extents=tuple((letters[letter], extent) for letter, extent in statement.extents),
+            result=result,
+            body=body,
+        )
+
+
+def _relettered(factor: Factor, letters: Mapping[str, str]) -> Factor:
+    return Factor(factor.buffer, tuple(letters[letter] for letter in factor.letters))

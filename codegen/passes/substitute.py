@@ -211,8 +211,8 @@ class _State:
 def _needs_memory(statement: Statement, buffer: str) -> bool:
     """True if the consumer cannot compute the buffer's values itself."""
     match statement:
-        case Contraction(out, terms):
-            return buffer in {out.buffer, *(factor.buffer for pair in terms for factor in pair)}
+        case Contraction():
+            return buffer in {factor.buffer for pair in statement.terms for factor in pair}
         case Until(ref):
             return buffer in {one.buffer for one in nested_refs(ref)}
         case Loop():
@@ -245,9 +245,10 @@ def _uses(
     A load that uses the outer axes alone can be computed once in the outer loop, but not out of a
     branch, nor out of the kernel.
     """
-    if isinstance(statement, Loop):
+    if isinstance(statement, Loop | Contraction):
+        own = (statement.axis,) if isinstance(statement, Loop) else statement.letters
         for inner in statement.body:
-            yield from _uses(inner, buffer, (*axes, statement.axis), guarded=guarded)
+            yield from _uses(inner, buffer, (*axes, *own), guarded=guarded)
     for scalar in scalars_of(statement):
         for load, in_branch in _loads(scalar):
             for ref in _of_buffer(load.ref, buffer):

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from codegen.ir import Any, Contraction, Factor, Let, Loop, Sequence, Statement, Store, Tree, Yield
+from codegen.ir import (
+    Any,
+    Factor,
+    Let,
+    Loop,
+    Sequence,
+    Statement,
+    Store,
+    Tree,
+    Yield,
+    contraction_into,
+)
 from codegen.scalar import Apply, Constant, Indirect, Load, Local, Ref, Scalar, at
 from symnet.expr import Expr
 from symnet.lower.builder import Builder, Place, as_scalar
-from symnet.lower.compositions import COMPOSITIONS
+from symnet.lower.compositions import COMPOSITIONS, horner
 from symnet.lower.reading import is_virtual, materialise, read, zero
 from symnet.ops.contraction import split
 from symnet.ops.core import scalar_constant
 from symnet.ops.gather import parts
 from symnet.ops.leaves import UNKNOWN
 from symnet.ops.pointwise import Pointwise
+from symnet.ops.polynomial import POLYNOMIAL
 from symnet.ops.reduction import Reduction
 from symnet.sizes import Dimension
 
@@ -50,6 +62,8 @@ def _pointwise(builder: Builder, node: Expr) -> None:
         args = tuple(read(builder, arg, index) for arg in node.args)
         if node.op.name == "pow":
             args = (args[0], _exponent(node.args[1], args[1]))
+        if node.op is POLYNOMIAL:
+            return horner(dtype, args[0], node.attrs["coefficients"])
         if node.op.name in COMPOSITIONS:
             return COMPOSITIONS[node.op.name](dtype, *args)
         return Apply(_INTRINSICS.get(node.op.name, node.op.name), args, dtype)
@@ -192,7 +206,8 @@ def _einsum(builder: Builder, node: Expr) -> None:
             extents = tuple((letter, builder.extent(size)) for letter, size in sizes.items())
             target = Factor(builder.scratch(node), tuple(out))
             term = (factors[0], factors[1])
-            builder.body.append(Contraction(target, (term,), extents, _label(node)))
+            whole = contraction_into(target, (term,), extents, str(node.dtype), _label(node))
+            builder.body.append(whole)
             return
     _einsum_by_loops(builder, node)
 

@@ -18,6 +18,7 @@ from codegen.ir import (
     Sequence,
     SizeRule,
     Statement,
+    contraction_into,
 )
 from codegen.scalar import Axis, Indirect, affine
 from codegen.sizes import known_sizes
@@ -68,10 +69,13 @@ def program(name: str, buffers: tuple, *body: Statement, sizes=(N, M)) -> Progra
     return Program(name, rules, buffers, body)
 
 
-def contract(out: str, left: str, right: str, extents: dict, label: str = "") -> Contraction:
+def contract(
+    out: str, left: str, right: str, extents: dict, label: str = "", dtype: str = "float64"
+) -> Contraction:
     """Factors spelled "name:ij"."""
     parts = [Factor(text.split(":")[0], tuple(text.split(":")[1])) for text in (out, left, right)]
-    return Contraction(parts[0], ((parts[1], parts[2]),), tuple(extents.items()), label)
+    pair = ((parts[1], parts[2]),)
+    return contraction_into(parts[0], pair, tuple(extents.items()), dtype, label)
 
 
 def chain() -> Sample:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from codegen import check as checks
+from codegen import declarations
 from codegen.check import ProgramError, check
 from codegen.ir import (
     Any,
@@ -25,6 +26,7 @@ from codegen.ir import (
     Tree,
     Until,
     Yield,
+    contraction_into,
 )
 from codegen.passes import optimise
 from codegen.scalar import Apply, Axis, Indirect, Load, Size
@@ -51,7 +53,8 @@ def over(*body: Statement, tile: int | None = None) -> Loop:
 
 def contraction(out: str, left: str, right: str, extents: dict) -> Contraction:
     parts = [Factor(text.split(":")[0], tuple(text.split(":")[1])) for text in (out, left, right)]
-    return Contraction(parts[0], ((parts[1], parts[2]),), tuple(extents.items()))
+    pair = ((parts[1], parts[2]),)
+    return contraction_into(parts[0], pair, tuple(extents.items()), "float64")
 
 
 def yielding(*body: Statement, monoid: str = "sum") -> Loop:
@@ -109,24 +112,25 @@ PLANTED: list[tuple[Callable, Program]] = [
     (checks.contraction_letters, program(contraction("y:i", "a:i", "x:i", {"i": "n"}))),
     (checks.contraction_letters, program(contraction("a:ii", "x:i", "x:i", {"i": "n"}))),
     (checks.contraction_letters, program(contraction("y:i", "f:i", "x:i", {"i": "n"}))),
-    (checks.contraction_letters, program(Contraction(Factor("s", ()), (), ()))),
-    (checks.contraction_in_place, program(contraction("y:i", "y:i", "x:i", {"i": "n"}))),
-    (checks.name_declared_twice, program(buffers=(X, X))),
-    (checks.name_declared_twice, program(sizes=(SizeRule("n"), SizeRule("n")))),
-    (checks.unknown_scope_or_dtype, program(buffers=(argument("x", 2, dtype="float16"),))),
-    (checks.unknown_scope_or_dtype, program(buffers=(Buffer("x", (), "bool", "heap"),))),
-    (checks.storage_without_end, program(buffers=(step("p", 2, storage="q"),
+    (checks.contraction_letters, program(Contraction((), (), (), "r", "float64", ()))),
+    (checks.contraction_body, program(contraction("y:i", "y:i", "x:i", {"i": "n"}))),
+    (declarations.name_declared_twice, program(buffers=(X, X))),
+    (declarations.name_declared_twice, program(sizes=(SizeRule("n"), SizeRule("n")))),
+    (declarations.unknown_scope_or_dtype, program(buffers=(argument("x", 2, dtype="float16"),))),
+    (declarations.unknown_scope_or_dtype, program(buffers=(Buffer("x", (), "bool", "heap"),))),
+    (declarations.storage_without_end, program(buffers=(step("p", 2, storage="q"),
                                                   step("q", 2, storage="p")))),
-    (checks.storage_without_end, program(buffers=(step("p", 2, storage="x"),))),
-    (checks.storage_without_end, program(buffers=(X, step("p", 2, dtype="bool", storage="x")))),
-    (checks.size_used_before_it_is_known, program(sizes=(SizeRule("n"), SizeRule(
+    (declarations.storage_without_end, program(buffers=(step("p", 2, storage="x"),))),
+    (declarations.storage_without_end, program(buffers=(X, step("p", 2, dtype="bool",
+                                                                storage="x")))),
+    (declarations.size_used_before_it_is_known, program(sizes=(SizeRule("n"), SizeRule(
         "k", ((1, ("l",)),)), SizeRule("l")))),
-    (checks.size_used_before_it_is_known, program(buffers=(argument("x", "m"),))),
-    (checks.slot_of_what_is_not_scratch, program(slots=(("x",),))),
-    (checks.slot_of_what_is_not_scratch, program(slots=(("y",), ("y",)))),
+    (declarations.size_used_before_it_is_known, program(buffers=(argument("x", "m"),))),
+    (declarations.slot_of_what_is_not_scratch, program(slots=(("x",),))),
+    (declarations.slot_of_what_is_not_scratch, program(slots=(("y",), ("y",)))),
 ]  # fmt: skip
 
-ALL = (*checks.PROGRAM_CHECKS, *checks.STATEMENT_CHECKS)
+ALL = (*declarations.DECLARATION_CHECKS, *checks.STATEMENT_CHECKS)
 
 
 @pytest.mark.parametrize(("forbid", "planted"), PLANTED, ids=lambda one: getattr(
@@ -136,7 +140,7 @@ def test_a_planted_fault_is_found_by_its_own_check(
 ):
     with pytest.raises(ProgramError):
         check(planted)
-    for table in ("PROGRAM_CHECKS", "STATEMENT_CHECKS"):
+    for table in ("DECLARATION_CHECKS", "STATEMENT_CHECKS"):
         only = tuple(one for one in getattr(checks, table) if one is forbid)
         monkeypatch.setattr(checks, table, only)
     with pytest.raises(ProgramError):

@@ -7,7 +7,7 @@ from codegen.compile import assemble
 from codegen.cpu.blas import one_thread, routine
 from codegen.cpu.contraction import contraction
 from codegen.cpu.errors import CompileError
-from codegen.ir import Contraction, Factor, Program
+from codegen.ir import Factor, Program, contraction_into
 from codegen.layout import BindError
 from tests.codegen.build import argument, free
 
@@ -34,7 +34,8 @@ def product(*terms: tuple[str, str], out: str, dtype: str, static: bool) -> Prog
         left, right = (Factor(n, tuple(part)) for n, part in zip(names, pair, strict=True))
         pairs.append((left, right))
     buffers.append(argument("out", *(extents[letter] for letter in out), dtype=dtype))
-    statement = Contraction(Factor("out", tuple(out)), tuple(pairs), tuple(extents.items()))
+    target = Factor("out", tuple(out))
+    statement = contraction_into(target, tuple(pairs), tuple(extents.items()), dtype)
     sizes = () if static else free(*extents.values())
     return Program("product", sizes, tuple(buffers), (statement,))
 
@@ -99,10 +100,11 @@ def test_all_contractions_are_one_kernel():
 
 
 def test_a_part_of_a_longer_buffer():
-    statement = Contraction(
+    statement = contraction_into(
         Factor("out", ("a", "c")),
         ((Factor("x", ("a", "b")), Factor("y", ("b", "c"))),),
         (("a", "A"), ("b", 3), ("c", 2)),
+        "float64",
     )
     buffers = (argument("x", 5, 3), argument("y", 3, 2), argument("out", 6, 2))
     program = Program("part", free("A"), buffers, (statement,))
@@ -116,12 +118,13 @@ def test_a_part_of_a_longer_buffer():
 def test_what_is_no_matrix_product_is_refused():
     program = product(("abc", "ac"), out="b", dtype="float64", static=True)
     buffers = {buffer.name: buffer for buffer in program.buffers}
-    diagonal = Contraction(
+    diagonal = contraction_into(
         Factor("out", ("b",)),
         ((Factor("x0", ("a", "b", "a")), Factor("y0", ("a", "c"))),),
         (("a", 5), ("b", 7), ("c", 3)),
+        "float64",
     )
-    with pytest.raises(CompileError, match="contraction of out is no matrix product"):
+    with pytest.raises(CompileError, match="is no matrix product"):
         contraction(diagonal, buffers)
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from codegen.interpret import BoundsError, Outcome, interpret
+from codegen.elements import BoundsError
+from codegen.interpret import Outcome, interpret
 from codegen.intrinsics import permuted
 from codegen.ir import (
     Any,

@@ -333,14 +333,14 @@ def test_matrix_forms(out: str, left: str, right: str, form: tuple | None):
     batch, rows, columns, depth, first, one, two = form
     second = "r" if first == "l" else "l"
     product = Product(Operand(first, one), Operand(second, two), depth)
-    assert made == MatrixForm("o", batch, rows, columns, (product,))
+    assert made == MatrixForm(batch, rows, columns, (product,))
     whole = {**buffers, "l": replace(buffers["l"], dtype="int64")}
     assert matrix_form(statement, whole) is None
 
 
 def test_what_is_no_matrix_product_becomes_loops():
     program = stage(SAMPLES["products"].program, "contractions")
-    left = [one.out.buffer for one in program.body if isinstance(one, Contraction)]
+    left = [one.body[0].ref.buffer for one in program.body if isinstance(one, Contraction)]
     assert left == ["plain", "turned", "dot"]
 
 

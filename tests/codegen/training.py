@@ -3,7 +3,17 @@ shuffled ragged batches, and a stop where the loss is no longer finite."""
 
 from __future__ import annotations
 
-from codegen.ir import Contraction, Factor, Loop, Program, Ragged, Sequence, Statement, Until
+from codegen.ir import (
+    Contraction,
+    Factor,
+    Loop,
+    Program,
+    Ragged,
+    Sequence,
+    Statement,
+    Until,
+    contraction_into,
+)
 from codegen.scalar import Axis, Indirect, Scalar, Size
 from tests.codegen.build import (
     argument,
@@ -50,7 +60,8 @@ def training() -> tuple[Program, dict[str, int]]:
 
 def _contract(out: str, left: str, right: str, **extents: int | str) -> Contraction:
     parts = [Factor(text.split(":")[0], tuple(text.split(":")[1])) for text in (out, left, right)]
-    return Contraction(parts[0], ((parts[1], parts[2]),), tuple(extents.items()))
+    pair = ((parts[1], parts[2]),)
+    return contraction_into(parts[0], pair, tuple(extents.items()), "float64")
 
 
 def _batch() -> tuple[Statement, ...]:
