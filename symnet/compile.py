@@ -97,7 +97,9 @@ class Function:
         given = {**feeds_of(feeds), **named}
         required = [leaf for leaf in self._inputs if leaf is not training]
         optional = [*self._held, *([training] if training in self._inputs else [])]
-        bound = bind(required, given, optional=optional, limits=self._limits)
+        bound = bind(
+            required, given, optional=optional, limits=self._limits, held=list(self._held.values())
+        )
         self.notes = bound.notes
         updated = {target for target, _ in self.step.updates}
         for leaf in updated & bound.arrays.keys():

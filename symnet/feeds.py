@@ -48,12 +48,15 @@ def bind(
     limits: Limits | None = None,
     allow_nan: bool = True,
     allow_empty: bool = True,
+    held: Sequence[np.ndarray[Any, Any]] | None = None,
 ) -> Bound:
     """The arrays that feeds give for leaves, checked and converted.
 
     required: what must be fed; optional: what may be. Feeds for other inputs and parameters that
     exist are left aside (a derivative need not reach all that its function reaches), unless not
-    `allow_unreached`. limits: what the graph asks of the data, from `limits_of`. FeedError for
+    `allow_unreached`. limits: what the graph asks of the data, from `limits_of`. held: what will be
+    written to while the feeds are read; if given, data that fits as it stands and shares no memory
+    with it is used in place, otherwise all data is copied. FeedError for
     unknown names, missing feeds, wrong shapes, named sizes that contradict each other or a slice,
     conversions that would lose more than rounding, and, unless allowed, for NaN and for empty
     inputs.
@@ -65,7 +68,7 @@ def bind(
     for leaf, data in _matched([*required, *optional], given, allow_unreached, spare):
         if leaf in arrays:
             raise FeedError(f"{leaf.name} is fed twice, by name and as an expression")
-        arrays[leaf], note = _converted(leaf, data)
+        arrays[leaf], note = _converted(leaf, data, held)
         notes += [note] if note else []
     missing = [leaf for leaf in required if leaf not in arrays]
     if missing:
@@ -205,7 +208,9 @@ def _hint(key: str, names: Iterable[str]) -> str:
     return f"; did you mean {folded[close[0]]}?" if close else ""
 
 
-def _converted(leaf: Expr, data: Any) -> tuple[np.ndarray[Any, Any], str]:
+def _converted(
+    leaf: Expr, data: Any, held: Sequence[np.ndarray[Any, Any]] | None
+) -> tuple[np.ndarray[Any, Any], str]:
     """The data in the leaf's dtype, and a note if numbers were rounded."""
     if isinstance(data, Expr):
         raise FeedError(f"{leaf.name} is fed an expression; a feed is an array or a number")
@@ -220,6 +225,10 @@ def _converted(leaf: Expr, data: Any) -> tuple[np.ndarray[Any, Any], str]:
     _check_shape(leaf, array)
     if array.dtype.kind not in "biuf":
         raise FeedError(f"{leaf.name} expects numbers ({leaf.dtype}), got {array.dtype}")
+    if array.dtype == leaf.dtype:
+        fits = held is not None and array.flags.c_contiguous and array.flags.aligned
+        alone = fits and not any(np.may_share_memory(array, other) for other in held or ())
+        return (array if alone else array.copy()), ""
     with np.errstate(all="ignore"):
         made = array.astype(leaf.dtype)
     fault = _lost(array, made, leaf.dtype)

@@ -159,3 +159,17 @@ def test_ranges_that_are_named_or_several():
         sn.evaluate(y, {table: np.zeros((3, 2)), k: [3]})
     two = sn.sum(sn.take(sn.input("a", (5,)), k)) + sn.sum(sn.take(sn.input("b", (4,)), k))
     assert limits_of([two, sn.grad(two, table)]).ranges == {k: 4}
+
+
+def test_what_is_held_may_be_fed_and_other_arrays_are_used_in_place():
+    w, g = sn.parameter("w", init=np.arange(5.0)), sn.input("g", (5,))
+    turn = sn.compile([], [(w, sn.concat([g[1:], g[:1]], axis=0))])
+    turn(g=turn.parameters["w"])
+    assert turn.parameters["w"].tolist() == [1, 2, 3, 4, 0]
+    data, held = np.arange(5, dtype=w.dtype), [turn.parameters["w"]]
+    assert bind([g], {"g": data}, held=held).arrays[g] is data
+    for near in (held[0][::-1], held[0], data[::-1]):
+        bound = bind([g], {"g": near}, held=held).arrays[g]
+        assert not np.shares_memory(bound, near)
+        assert bound.tolist() == near.tolist()
+    assert bind([g], {"g": data}).arrays[g] is not data
