@@ -1,8 +1,9 @@
 """Fuse: few kernels that keep values in locals, in place of many that pass them through memory.
 
 Rounds of three steps: producers are computed at their consumers (`substitute`), loops over the same
-domain become one (`merge`, then loads of what was just stored become locals), and what nobody reads
-any more is removed (`dead`). Every step also works on the loops inside a merged loop.
+domain become one (`merge`), contractions take in what consumes them (`absorb`), loads of what was
+just stored become locals, and what nobody reads any more is removed (`dead`). Every step also works
+on the loops inside a merged loop.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from codegen.ir import Buffer, Loop, Program, Statement, is_driver
+from codegen.ir import Buffer, Contraction, Loop, Program, Statement, is_driver
+from codegen.passes.absorb import absorb
 from codegen.passes.access import Roots, accesses, roots_of
 from codegen.passes.dead import without_dead_code
 from codegen.passes.merge import forward, merge
 from codegen.passes.rewrite import with_unique_names
+from codegen.passes.schedule import CONTRACTIONS_ARE_SHARED
 from codegen.passes.substitute import substitute
 from codegen.walk import index_buffers
 
@@ -49,6 +52,8 @@ class _Fusion:
         """`outside`: the roots that others than these statements touch, or under other names."""
         body = substitute(body, self.buffers, self.roots, outside)
         body = merge(body, self.roots, phase=phase)
+        if phase and CONTRACTIONS_ARE_SHARED:
+            body = absorb(body, self.buffers, self.roots)
         touched = [{access.root for access in accesses(one, self.roots)} for one in body]
         times = Counter(root for found in touched for root in found)
         result: list[Statement] = []
@@ -60,6 +65,9 @@ class _Fusion:
                 if not driver:
                     inner = forward(inner, self.roots, self.numbers)
                 result.append(replace(statement, body=inner))
+            elif isinstance(statement, Contraction):
+                known = forward(statement.body, self.roots, self.numbers)
+                result.append(replace(statement, body=known))
             else:
                 result.append(statement)
         return tuple(result)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from codegen.ir import (
     Any,
     Barrier,
+    Contraction,
     Extent,
     Loop,
     Program,
@@ -27,13 +28,17 @@ from codegen.ir import (
 from codegen.passes.access import Access, Roots, accesses, positions, roots_of
 from codegen.passes.rewrite import cost
 from codegen.sizes import raggeds
-from codegen.walk import scalars_of
+from codegen.walk import scalars_of, shared_out
 
 OPERATIONS = 4096
 """How many scalar operations a tile should have: long against a call, short against a phase."""
 UNKNOWN = 64
 """How many iterations a tile gets when its work hangs on run-time sizes."""
 LONGEST = 4096
+ROWS = 8
+"""How many rows of a contraction are one tile: what the register tile of the widest vectors has."""
+CONTRACTIONS_ARE_SHARED = False
+"""Until the contraction kernel takes shares and epilogues (then this goes)."""
 
 
 def schedule(program: Program) -> Program:
@@ -41,6 +46,8 @@ def schedule(program: Program) -> Program:
     work: dict[Extent, int] = {}
     _measure(program.body, work)
     tiles = {extent: _tile(operations) for extent, operations in work.items()}
+    if CONTRACTIONS_ARE_SHARED:
+        tiles |= dict.fromkeys(_rows(program.body), ROWS)
     body = _tiled(program.body, tiles)
     return replace(program, body=_Barriers(roots_of(program)).body(body))
 
@@ -55,6 +62,15 @@ def _measure(body: Iterable[Statement], work: dict[Extent, int]) -> None:
             known = _operations(statement.body)
             before = work.get(statement.extent, 1)
             work[statement.extent] = max(before, known) if known and before else 0
+
+
+def _rows(body: Iterable[Statement]) -> Iterator[Extent]:
+    """The extents over which contractions are shared out."""
+    for statement in body:
+        if isinstance(statement, Contraction) and statement.letters:
+            yield dict(statement.extents)[statement.letters[0]]
+        elif isinstance(statement, Loop):
+            yield from _rows(statement.body)
 
 
 def _operations(body: Iterable[Statement]) -> int:
@@ -82,6 +98,9 @@ def _tiled(body: tuple[Statement, ...], tiles: dict[Extent, int]) -> tuple[State
             statement = replace(statement, body=_tiled(statement.body, tiles))
         elif isinstance(statement, Loop) and isinstance(statement.order, Any):
             statement = replace(statement, order=Any(tiles[statement.extent]))
+        elif CONTRACTIONS_ARE_SHARED and isinstance(statement, Contraction) and statement.letters:
+            extent = dict(statement.extents)[statement.letters[0]]
+            statement = replace(statement, tile=tiles[extent])
         result.append(statement)
     return tuple(result)
 
@@ -176,9 +195,10 @@ class _Barriers:
         if isinstance(statement, Until):
             # Every worker reads it.
             tiling = ()
-        elif isinstance(statement, Loop) and isinstance(statement.order, Any):
-            axis = statement.axis
-            tiling = (statement.extent, statement.start, statement.order.tile or 1)
+        elif (shared := shared_out(statement)) is not None:
+            assert isinstance(statement, Loop | Contraction)
+            axis = statement.axis if isinstance(statement, Loop) else statement.letters[0]
+            tiling = shared
         return list(dict.fromkeys(
             (access.root, self._reach(access, axis, tiling), access.writes)
             for access in accesses(statement, self.roots)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,8 +27,9 @@ from tests.codegen.build import (
     step,
 )
 from tests.codegen.running import run, same
-from tests.codegen.samples import Sample
+from tests.codegen.samples import Sample, contract
 
+passes_schedule = importlib.import_module("codegen.passes.schedule")
 SHAPES = ((), ("n",), ("m",), ("n", "m"), ("m", "n"))
 AXES = {"n": "i", "m": "j"}
 
@@ -35,12 +40,17 @@ def programs(draw: st.DrawFn) -> Sample:
     reversed loads, guards, and updates copied into the state, perhaps inside a sequence."""
     buffers: list[Buffer] = [argument(f"x{n}", *shape) for n, shape in enumerate(SHAPES)]
     buffers += [state(f"w{n}", *shape) for n, shape in enumerate(SHAPES)]
+    buffers += [argument("nn", "n", "n"), argument("mm", "m", "m")]
     body: list[Statement] = []
     pending: list[tuple[str, str, tuple]] = []
     for count in range(draw(st.integers(3, 10))):
         shape = draw(st.sampled_from(SHAPES))
         name = f"t{count}"
-        body += draw(st.one_of(_pointwise(name, shape, buffers), _reduction(name, shape, buffers)))
+        made = st.one_of(_pointwise(name, shape, buffers), _reduction(name, shape, buffers))
+        if shape == ("n", "m") and draw(st.booleans()):
+            body.append(_contraction(name, draw(st.booleans())))
+        else:
+            body += draw(made)
         buffers.append(step(name, *shape))
         if draw(st.booleans()):
             pending.append((f"w{SHAPES.index(shape)}", name, shape))
@@ -120,7 +130,22 @@ def _reduction(draw: st.DrawFn, name: str, shape: tuple, buffers: list[Buffer]) 
     return [tree, store]
 
 
-@settings(max_examples=150)
+def _contraction(name: str, left: bool) -> Statement:
+    """Of the state that later statements may overwrite."""
+    if left:
+        return contract(f"{name}:ij", "nn:ik", "w3:kj", {"i": "n", "j": "m", "k": "n"})
+    return contract(f"{name}:ij", "w3:ik", "mm:kj", {"i": "n", "j": "m", "k": "m"})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _tiles_of_one_row() -> Iterator[None]:
+    """So that the smallest program has several tiles, and misses a missing barrier."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passes_schedule, "ROWS", 1)
+        yield
+
+
+@settings(max_examples=200)
 @given(programs())
 def test_every_pass_keeps_the_meaning_of_a_random_program(sample: Sample):
     check(sample.program)
