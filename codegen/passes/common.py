@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from codegen.ir import Let, Loop, Program, Statement, Store, Tree, Yield, is_driver
 from codegen.passes.access import Access, Roots, accesses, roots_of
+from codegen.passes.number import numbered
 from codegen.passes.rewrite import with_unique_names
 from codegen.scalar import Affine, Apply, Axis, Index, Load, Local, Ref, Scalar
 from codegen.walk import scalars_of
@@ -54,7 +55,7 @@ def _phases(body: tuple[Statement, ...], roots: Roots, names: _Names) -> tuple[S
 def _kernel(loop: Loop, roots: Roots, names: _Names) -> Loop:
     """The loop with its body's invariants moved out of inner loops, repeats bound, inside first."""
     body: list[Statement] = []
-    for statement in loop.body:
+    for statement in numbered(loop.body, roots):
         if isinstance(statement, Loop):
             inner = _kernel(statement, roots, names)
             lets, inner = _Hoist(inner, roots, names).run()

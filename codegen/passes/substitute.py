@@ -234,6 +234,9 @@ def _merges(made: Producer, statement: Statement, wanted: Ref) -> bool:
 
 
 def _is_cheap(value: Scalar) -> bool:
+    if not any(isinstance(node, Load | Axis) for node in nodes(value)):
+        # The same in every iteration: it is computed once a kernel, however often it is wanted.
+        return True
     return cost(value) <= CHEAP_COST and len(set(loads(value))) <= CHEAP_LOADS
 
 
