@@ -4,211 +4,154 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from symnet.errors import GraphError
-from symnet.expr import Expr, make, topological
+from symnet.expr import Expr, topological
 from symnet.formula.compose import Values
 from symnet.formula.graph import active_nodes, require_scalar
+from symnet.formula.notation import Notation, StepFormulas
 from symnet.formula.printer import Printer
+from symnet.formula.steps import Step, backward, silent_nodes
 from symnet.formula.tex import LatexPrinter
 from symnet.formula.text import TextPrinter, value_text
-from symnet.formula.translate import Translator
-from symnet.formula.tree import Definition, Formula, Partial, Symbol
-from symnet.ops.core import CAST, number
-from symnet.ops.leaves import INPUT, NAMED, UNKNOWN
+from symnet.formula.tree import Definition, Partial
 from symnet.ops.pointwise import zeros
-from symnet.ops.views import RESHAPE
-from symnet.sizes import show_shape
-
-_RULES = {
-    "add": "sum rule",
-    "subtract": "sum rule",
-    "negative": "sum rule",
-    "multiply": "product rule",
-    "divide": "quotient rule",
-    "pow": "power rule",
-    "einsum": "product of matrices",
-    "broadcast": "what is repeated collects the sum",
-    "sum": "each element of a sum counts once",
-    "where": "each branch where its condition holds",
-    "gather": "what is picked is added back to its place",
-    "permute": "the axes in their former order",
-}
-_SILENT = (NAMED, CAST, RESHAPE)
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of backpropagation: from a node to one of its operands.
-
-    equation: the node from its operands. rule: in words. local: the derivative of the node by the
-    operand, or for arrays the adjoint it hands on. adjoint: that of the operand, all steps so far
-    added. meets: whether an earlier step had already reached the operand. values: the node and the
-    adjoint so far in numbers, where numbers were given.
-    """
-
-    number: int
-    node: Expr
-    operand: Expr
-    equation: Definition
-    rule: str
-    local: Definition
-    adjoint: Definition
-    shape: str
-    meets: bool
-    values: str = ""
-
-    def show(self, printer: Printer) -> list[str]:
-        """Equation, local derivative and adjoint so far, in a notation."""
-        return [printer.show(part) for part in (self.equation, self.local, self.adjoint)]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Derivation:
     """How a derivative comes about, in numbered steps from the loss to the variable.
 
-    values: the loss and the derivative in numbers, where numbers were given.
+    steps, gradient: claims in expressions; what prints is made of them, and `check` evaluates
+    them. values: the loss and the derivative in numbers, where numbers were given.
     """
 
-    gradient: Expr
-    forward: tuple[Definition, ...]
+    loss: Expr
+    wrt: Expr
     steps: tuple[Step, ...]
-    where: tuple[Definition, ...]
-    result: Definition
+    gradient: Expr
+    notation: Notation
     values: str = ""
+
+    def check(self, feeds: Any = None, *, seed: int = 0) -> Any:
+        """Every claim of every step against numbers that the chain rule had no part in.
+
+        feeds: data for the inputs, and for parameters that are not to start as `seed` says.
+        Returns a report, true if every step holds. FeedError for data that does not fit.
+        """
+        return Expr.dispatch["check_derivation"](self, feeds, seed=seed)
+
+    def altered(self, number: int, /, **claims: Any) -> Derivation:
+        """The derivation with other claims in step `number`; GraphError if there is none."""
+        if not 1 <= number <= len(self.steps):
+            raise GraphError(f"there is no step {number}, there are {len(self.steps)}")
+        changed = replace(self.steps[number - 1], **claims)
+        steps = (*self.steps[: number - 1], changed, *self.steps[number:])
+        return replace(self, steps=steps)
 
     def __str__(self) -> str:
         printer = TextPrinter()
-        rows = [printer.show(line) for line in self.forward]
-        for step in self.steps:
-            equation, local, adjoint = step.show(printer)
-            shape = f"  [{step.shape}]" if step.shape else ""
-            meets = ", paths meet: the sum" if step.meets else ""
-            rows.append(f"{step.number}. {equation}: {step.rule}, {local}")
-            rows.append(f"   so far {adjoint}{shape}{meets}")
-            rows += [f"   here {step.values}"] if step.values else []
-        rows += [f"where {printer.show(line)}" for line in self.where]
-        rows += [printer.show(self.result), *([f"here {self.values}"] if self.values else [])]
+        rows = [printer.show(line) for line in self.notation.forward()]
+        rows += [printer.show(line) for line in self.notation.legend()]
+        shown = [self.notation.of(step) for step in self.steps]
+        for step, formulas in zip(self.steps, shown, strict=True):
+            rows += self._text(step, formulas)
+        result = self.notation.result(self.gradient)
+        rows += [f"where {printer.show(line)}" for line in self.notation.where(shown, result)]
+        rows += [printer.show(result), *([f"here {self.values}"] if self.values else [])]
         return "\n".join(rows)
+
+    def _text(self, step: Step, formulas: StepFormulas) -> list[str]:
+        printer = TextPrinter()
+        head = f"{step.number}. {printer.show(formulas.equation)}: {step.rule}, "
+        if formulas.handed is None:
+            rows = [head + printer.show(formulas.local)]
+        else:
+            rows = [
+                head + _handed(printer, step, formulas.handed, "to {} goes {}"),
+                f"   locally {printer.show(formulas.local)}",
+            ]
+        rows += [f"   where {printer.show(line)}" for line in formulas.where]
+        shape = f"  [{step.shape}]" if step.shape else ""
+        rows.append(f"   so far {chained(printer, formulas.so_far)}{shape}{self.meeting(step)}")
+        return rows + ([f"   here {step.values}"] if step.values else [])
+
+    def meeting(self, step: Step) -> str:
+        """The words for where paths meet: the sum of which steps."""
+        if not step.meets:
+            return ""
+        earlier = self.steps[: step.number - 1]
+        before = [str(other.number) for other in earlier if other.operand is step.operand]
+        return f", paths meet: the sum of steps {', '.join(before)} and {step.number}"
 
     def latex(self) -> str:
         """The steps and the result as an aligned environment."""
         printer = LatexPrinter()
-        rows = [f"& {printer.show(line)}" for line in self.forward]
-        for step in self.steps:
-            equation, local, adjoint = step.show(printer)
+        rows = [f"& {printer.show(line)}" for line in self.notation.forward()]
+        rows += [f"& {printer.show(line)}" for line in self.notation.legend()]
+        shown = [self.notation.of(step) for step in self.steps]
+        for step, formulas in zip(self.steps, shown, strict=True):
+            local = printer.show(formulas.local)
             rows.append(
-                f"\\text{{{step.number}.}}\\quad & {equation} && \\text{{{step.rule}: }} {local} "
-                f"&& {adjoint}"
+                f"\\text{{{step.number}.}}\\quad & {printer.show(formulas.equation)} "
+                f"&& \\text{{{step.rule}: }} {local} && {self._latex_sum(step, formulas)}"
             )
-        rows += [f"\\text{{where}}\\quad & {printer.show(line)}" for line in self.where]
-        rows.append(f"& {printer.show(self.result)}")
+            rows += [f"& && \\text{{where }} {printer.show(line)}" for line in formulas.where]
+        result = self.notation.result(self.gradient)
+        where = self.notation.where(shown, result)
+        rows += [f"\\text{{where}}\\quad & {printer.show(line)}" for line in where]
+        rows.append(f"& {printer.show(result)}")
         return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+
+    def _latex_sum(self, step: Step, formulas: StepFormulas) -> str:
+        printer = LatexPrinter()
+        so_far = chained(printer, formulas.so_far)
+        if formulas.handed is None:
+            return so_far
+        pattern = "\\text{{to }} {} \\text{{ goes }} {}"
+        return f"{_handed(printer, step, formulas.handed, pattern)},\\quad {so_far}"
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
 
-
-def _source(node: Expr) -> Expr:
-    """The node that a silent one stands for."""
-    while node.op in _SILENT:
-        node = node.args[0]
-    return node
+    def __repr__(self) -> str:
+        name = TextPrinter().show(self.notation.result(self.gradient).left)
+        return f"<derivation of {name} in {len(self.steps)} steps>"
 
 
-class _Deriver:
-    """One derivation in the making: short names for the local view, formulas for the full one."""
-
-    def __init__(self, loss: Expr, wrt: Expr) -> None:
-        self.loss, self.wrt = loss, wrt
-        order = topological([loss])
-        active = active_nodes(order, [wrt])
-        if wrt not in set(order):
-            raise GraphError("derive: the loss does not depend on what it is derived by")
-        self.order = [node for node in order if node in active]
-        self.local = Translator([loss])
-        self.symbols: dict[Expr, Formula] = {}
-        self.steps: list[tuple[Expr, Expr, Definition, Expr, bool]] = []
-        self._label()
-
-    def _label(self) -> None:
-        """A symbol for every node on the way: the user's, else v_1, v_2, ... upwards."""
-        names = self.local
-        if self.loss not in names.named:
-            names.named[self.loss] = Symbol(names.names.fresh("L"))
-        for node in self.order:
-            if node not in names.named:
-                inner = node.args[0] if node.op in _SILENT else node
-                if inner is node:
-                    names.named[node] = Symbol(names.names.fresh("v", numbered=True))
-                else:
-                    names.named[node] = names.array(inner)
-        shown = (*self.order, self.loss, self.wrt)
-        self.symbols = {node: names.named[node] for node in shown}
-        top = _source(self.loss)
-        if top in self.symbols:
-            self.symbols[top] = names.named[top] = self.symbols[self.loss]
-
-    def forward(self) -> dict[Expr, Definition]:
-        """Each node on the way from its operands."""
-        moving = [n for n in self.order if n.args and n.op not in _SILENT and n is not self.wrt]
-        return {node: self.local.equation(node, self.symbols[node]) for node in moving}
-
-    def run(self) -> dict[Expr, Expr]:
-        """The adjoints, step by step."""
-        active = set(self.order)
-        found = {self.loss: number(1, self.loss.dtype)}
-        for node in reversed(self.order):
-            if node not in found or node is self.wrt:
-                continue
-            for index, operand in enumerate(node.args):
-                if operand not in active:
-                    continue
-                part = node.op.pullback(node, found[node], index)
-                if part is None:
-                    continue
-                meets = operand in found
-                found[operand] = found[operand] + part if meets else part
-                if node.op not in _SILENT:
-                    handed = self._local(node, index)
-                    self.steps.append((node, operand, handed, found[operand], meets))
-        return found
-
-    def _local(self, node: Expr, index: int) -> Definition:
-        """∂node/∂operand for scalars; what the adjoint δ of an array becomes."""
-        operand, above = node.args[index], self.symbols[node]
-        below = self.symbols[operand]
-        if node.shape == operand.shape == ():
-            seed = number(1, node.dtype)
-            left: Formula = Partial(above, below)
-        else:
-            seed = make(INPUT, identity=True, name="δ", shape=node.shape, dtype=str(node.dtype))
-            self.local.named[seed] = Partial(self.symbols[self.loss], above)
-            left = Partial(self.symbols[self.loss], below)
-        part = node.op.pullback(node, seed, index)
-        assert part is not None
-        return Definition(left, self.local.array(part))
+def _handed(printer: Printer, step: Step, handed: Definition, shared: str) -> str:
+    """What a step hands on: the adjoint itself, or a part of it where paths meet."""
+    if step.shared:
+        return shared.format(printer.show(handed.left), printer.show(handed.right))
+    return printer.show(handed)
 
 
-def _valued(
-    deriver: _Deriver, steps: Sequence[Step], gradient: Expr, values: Values
-) -> tuple[list[Step], str]:
-    """The steps with their numbers, and those of the loss and the gradient."""
-    printer, loss, wrt = TextPrinter(), deriver.loss, deriver.wrt
-    states = [state for *_, state, _ in deriver.steps]
-    found = list(values([loss, gradient, *(step.node for step in steps), *states]))
-    top = deriver.symbols[loss]
+def chained(printer: Printer, equations: Sequence[Definition]) -> str:
+    """Equations of one left side as one: a = b = c."""
+    sides = [equations[0].left, *(equation.right for equation in equations)]
+    return " = ".join(printer.show(side) for side in sides)
 
-    def equation(name: Formula, value: object) -> str:
+
+def _valued(derivation: Derivation, values: Values) -> Derivation:
+    """The derivation with the numbers of its steps, and those of the loss and the gradient."""
+    notation, steps = derivation.notation, derivation.steps
+    printer, loss = TextPrinter(), derivation.loss
+    nodes = [step.node for step in steps]
+    states = [step.adjoint for step in steps]
+    found = list(values([loss, derivation.gradient, *nodes, *states]))
+
+    def equation(name: Any, value: object) -> str:
         return f"{printer.show(name)} = {value_text(value)}"
 
     made = []
     for place, step in enumerate(steps, 2):
-        node = equation(deriver.symbols[step.node], found[place])
-        adjoint = equation(step.adjoint.left, found[place + len(steps)])
+        node = equation(notation.symbols[step.node], found[place])
+        adjoint = equation(notation.adjoint(step.operand), found[place + len(steps)])
         made.append(replace(step, values=f"{node}, {adjoint}"))
-    slope = equation(Partial(top, deriver.symbols[wrt]), found[1])
-    return made, f"{equation(top, found[0])}, {slope}"
+    top = notation.symbols[loss]
+    slope = equation(Partial(top, notation.symbols[derivation.wrt]), found[1])
+    return replace(derivation, steps=tuple(made), values=f"{equation(top, found[0])}, {slope}")
 
 
 def derive(loss: Expr, wrt: Expr, values: Values | None = None) -> Derivation:
@@ -218,30 +161,21 @@ def derive(loss: Expr, wrt: Expr, values: Values | None = None) -> Derivation:
     Raises ShapeError unless the loss is a scalar, GraphError if it does not depend on `wrt`.
     """
     require_scalar(loss, "derive")
-    deriver = _Deriver(loss, wrt)
-    adjoints = deriver.run()
+    whole = topological([loss])
+    active = active_nodes(whole, [wrt])
+    if wrt not in set(whole):
+        raise GraphError("derive: the loss does not depend on what it is derived by")
+    order = [node for node in whole if node in active]
+    moving = [node for node in order if node is not wrt]
+    silent = silent_nodes(moving, active, wrt)
+    steps, adjoints = backward(loss, moving, active, silent)
     # Where nothing is handed down to it, the derivative is zero: that of floor(x), say.
     gradient = adjoints[wrt] if wrt in adjoints else zeros(wrt)
-    full = Translator([loss, *(state for *_, state, _ in deriver.steps)])
-    full.define_long([state for *_, state, _ in deriver.steps])
-    top = deriver.symbols[loss]
-    forward = deriver.forward()
-    steps = []
-    for place, (node, operand, handed, state, meets) in enumerate(deriver.steps, 1):
-        so_far = Definition(Partial(top, deriver.symbols[operand]), full.array(state))
-        shape = show_shape(operand.shape) if operand.shape else ""
-        rule = _rule(node)
-        steps.append(Step(place, node, operand, forward[node], rule, handed, so_far, shape, meets))
-    result = Definition(Partial(top, deriver.symbols[wrt]), full.array(gradient))
-    where = full.needed([*(step.adjoint.right for step in steps), result.right])
-    numbers = ""
-    if values is not None:
-        steps, numbers = _valued(deriver, steps, gradient, values)
-    lines = tuple(forward.values())
-    return Derivation(gradient, lines, tuple(steps), tuple(where), result, numbers)
-
-
-def _rule(node: Expr) -> str:
-    if node.op is UNKNOWN:
-        return f"chain rule, {node.attrs['name']} unknown"
-    return _RULES.get(node.op.name, f"chain rule through {node.op.name}")
+    counts: dict[Expr, int] = {}
+    for step in steps:
+        counts[step.operand] = counts.get(step.operand, 0) + 1
+    shared = [replace(step, shared=counts[step.operand] > 1) for step in steps]
+    notation = Notation(loss, wrt, order, silent)
+    notation.prepare(shared, gradient)
+    derivation = Derivation(loss, wrt, tuple(shared), gradient, notation)
+    return derivation if values is None else _valued(derivation, values)
