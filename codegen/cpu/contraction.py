@@ -37,7 +37,7 @@ def contraction(statement: Contraction, buffers: Mapping[str, Buffer]) -> Kernel
         sizes += [product.depth, int(product.left.transposed), int(product.right.transposed)]
         pointers += [product.left.buffer, product.right.buffer]
     return KernelSource(
-        text=Path(__file__).with_name("contraction_kernel.py").read_text(),
+        text=Path(__file__).with_name("gemm_kernel.py").read_text(),
         label=statement.label or f"contraction into {out}",
         sizes=tuple(sizes),
         buffers=tuple(pointers),
