@@ -5,22 +5,37 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.abc import InspectLoader
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import llvmlite.binding as llvm
-from numba import njit, types
+from numba import types
+from numba.core.compiler import Flags, compile_extra
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.errors import NumbaError
+from numba.core.registry import cpu_target
 
 from codegen.cpu.errors import CompileError
 from codegen.cpu.loader import SYMBOLS, target_machine
 
 _WORDS = types.CPointer(types.intp)
 _SIGNATURE = types.void(types.intp, types.intp, _WORDS, _WORDS)
+_RESTRICTED = {
+    "float32_restrict": types.CPointer(types.float32),
+    "float64_restrict": types.CPointer(types.float64),
+    "int32_restrict": types.CPointer(types.int32),
+    "int64_restrict": types.CPointer(types.int64),
+    "bool_restrict": types.CPointer(types.uint8),
+}
+
+# What is written as LLVM code leaves little to do.
+_LEVEL = 1
 
 # Numba reports each step of each compilation at a level that some programs show.
 logging.getLogger("numba").setLevel(logging.WARNING)
@@ -34,18 +49,24 @@ class Listing:
     assembly: str
 
 
-class _TextLoader(InspectLoader):
-    """Loads a module from a text in memory, so that no file on disk is ever executed."""
+class _TreeLoader(InspectLoader):
+    """Loads a module from a syntax tree in memory, so that no file on disk is ever executed."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, tree: ast.Module) -> None:
+        self._tree = tree
 
     def get_source(self, fullname: str) -> str:
-        return self._text
+        return ast.unparse(self._tree)
+
+    def get_code(self, fullname: str) -> CodeType:
+        # The type only promises text, the documentation whatever `compile` takes.
+        tree: Any = self._tree
+        return self.source_to_code(tree)
 
 
 def compile_text(text: str, symbol: str) -> bytes:
-    """The object file of a text's function `kernel`, which is called `symbol` in it.
+    """The object file of a text's function `kernel`, which is called `symbol` in it; or of the
+    module that a text's function `llvm(symbol)` writes.
 
     CompileError if Numba refuses the text, or if the object would need a function that a loaded
     object cannot be given.
@@ -69,8 +90,39 @@ def list_text(text: str, symbol: str) -> Listing:
     return Listing(str(assembled), target_machine().emit_assembly(assembled))
 
 
-def _module(text: str, name: str) -> ModuleType:
-    loader = _TextLoader(text)
+@dataclass(frozen=True, slots=True)
+class _Restricted:
+    """The cell of `p` that holds the address of memory which no other pointer reaches."""
+
+    cell: int
+    kind: Any
+
+
+def _lift(tree: ast.Module) -> list[_Restricted]:
+    """Makes the function's restricted pointers arguments of it: only there LLVM can be told what
+    they are."""
+    found: list[_Restricted] = []
+    for function in tree.body:
+        if isinstance(function, ast.FunctionDef) and function.name == "kernel":
+            function.body = list(_rest(function, found)) or [ast.Pass()]
+    ast.fix_missing_locations(tree)
+    return found
+
+
+def _rest(function: ast.FunctionDef, found: list[_Restricted]) -> Iterator[ast.stmt]:
+    """The statements that stay."""
+    for statement in function.body:
+        match statement:
+            case ast.Assign([ast.Name(name)], ast.Call(ast.Name(reader), [_, ast.Constant(cell)])):
+                if reader in _RESTRICTED and isinstance(cell, int):
+                    found.append(_Restricted(cell, _RESTRICTED[reader]))
+                    function.args.args.append(ast.arg(name))
+                    continue
+        yield statement
+
+
+def _module(tree: ast.Module, name: str) -> ModuleType:
+    loader = _TreeLoader(tree)
     spec = importlib.util.spec_from_loader(name, loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
@@ -80,22 +132,60 @@ def _module(text: str, name: str) -> ModuleType:
 
 def _assembled(text: str, symbol: str) -> Any:
     """The optimised LLVM module."""
+    tree = ast.parse(text)
+    restricted = _lift(tree)
+    module = _module(tree, symbol)
+    if hasattr(module, "llvm"):
+        return _optimised(module.llvm(symbol))
     try:
-        return _compiled(_module(text, symbol).kernel, symbol)
+        body, name = _compiled(module.kernel, restricted)
     except NumbaError as error:
         raise CompileError(f"kernel {symbol} was refused by Numba: {error}\n{text}") from error
+    if not restricted:
+        # Numba's name counts the functions compiled so far; ours is the same in every process.
+        return llvm.parse_assembly(body.replace(name, symbol))
+    inside = f"{symbol}_inside"
+    return llvm.parse_assembly(body.replace(name, inside) + _entry(symbol, inside, restricted))
 
 
-def _compiled(function: Any, symbol: str) -> Any:
-    dispatcher = njit(
-        _SIGNATURE,
-        error_model="numpy",
-        fastmath={"contract"},
-        nogil=True,
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-    )(function)
-    result = dispatcher.overloads[dispatcher.signatures[0]]
-    text = result.library.get_llvm_str()
-    # Numba's name counts the functions compiled so far; ours is the same in every process.
-    return llvm.parse_assembly(text.replace(result.fndesc.llvm_func_name, symbol))
+def _optimised(code: str) -> Any:
+    machine = target_machine()
+    module = llvm.parse_assembly(code)
+    options = llvm.create_pipeline_tuning_options(speed_level=_LEVEL)
+    passes = llvm.create_pass_builder(machine, options)
+    passes.getModulePassManager().run(module, passes)
+    return module
+
+
+def _compiled(function: Any, restricted: list[_Restricted]) -> tuple[str, str]:
+    """The optimised LLVM assembly of a function, and the function's name in it."""
+    flags: Any = Flags()
+    cpu_target.options.parse_as_flags(
+        flags, {"nopython": True, "error_model": "numpy", "fastmath": {"contract"}}
+    )
+    flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
+    flags.noalias = bool(restricted)
+    with global_compiler_lock:
+        result = compile_extra(
+            cpu_target.typing_context,
+            cpu_target.target_context,
+            function,
+            args=(*_SIGNATURE.args, *(each.kind for each in restricted)),
+            return_type=_SIGNATURE.return_type,
+            flags=flags,
+            locals={},
+        )
+        result.library.finalize()
+    return result.library.get_llvm_str(), result.fndesc.llvm_func_name
+
+
+def _entry(symbol: str, inside: str, restricted: list[_Restricted]) -> str:
+    """The function that fetches restricted pointers from their cells and hands them on."""
+    fixed = "ptr %result, ptr %exception, i64 %worker, i64 %workers, ptr %n, ptr %p"
+    lines = [f'define i32 @"{symbol}"({fixed}) {{']
+    for number, each in enumerate(restricted):
+        lines.append(f"%cell{number} = getelementptr i64, ptr %p, i64 {each.cell}")
+        lines.append(f"%pointer{number} = load ptr, ptr %cell{number}")
+    pointers = "".join(f", ptr %pointer{number}" for number in range(len(restricted)))
+    lines.append(f'%status = call i32 @"{inside}"({fixed}{pointers})')
+    return "\n".join(["", *lines, "ret i32 %status", "}", ""])

@@ -11,22 +11,19 @@ from dataclasses import dataclass, field
 
 from codegen.cpu.errors import CompileError
 from codegen.ir import Buffer, Extent
+from codegen.walk import root_of
 
 Operand = Extent | tuple[Extent, ...]
 """A cell of `n`: a number, a size of the program, or a product of such."""
 
-ADDRESS_OF = {
-    "float32": "float32_at",
-    "float64": "float64_at",
-    "int32": "int32_at",
-    "int64": "int64_at",
-    "bool": "bool_at",
-}
-
 
 @dataclass(slots=True)
 class Operands:
-    """The operands of one kernel while its text is being written."""
+    """The operands of one kernel while its text is being written.
+
+    A pointer stands for a whole piece of memory, with all views of it: no two pointers of a kernel
+    reach the same element. Two buffers that a kernel uses must therefore not share a slot.
+    """
 
     buffers: Mapping[str, Buffer]
     sizes: list[Operand] = field(default_factory=list)
@@ -62,10 +59,11 @@ class Operands:
         return self.buffers[name]
 
     def pointer(self, buffer: str) -> str:
-        """The name of a buffer's typed pointer."""
-        if buffer not in self.pointers:
-            self.pointers.append(buffer)
-        return f"p{self.pointers.index(buffer)}"
+        """The name of the typed pointer to a buffer, the same for all views of one memory."""
+        root = root_of(self.buffer(buffer).name, self.buffers)
+        if root not in self.pointers:
+            self.pointers.append(root)
+        return f"p{self.pointers.index(root)}"
 
     def clock(self, axis: str) -> str:
         """The name of an enclosing sequence's current value."""
@@ -77,7 +75,7 @@ class Operands:
         """The lines that read every operand, at the top of the kernel."""
         lines = [f"n{cell} = n[{cell}]" for cell in range(len(self.sizes))]
         for cell, name in enumerate(self.pointers):
-            lines.append(f"p{cell} = {ADDRESS_OF[self.buffer(name).dtype]}(p, {cell})")
+            lines.append(f"p{cell} = {self.buffer(name).dtype}_restrict(p, {cell})")
         first = len(self.pointers)
         lines += [f"c{cell} = int64_at(p, {first + cell})[0]" for cell in range(len(self.clocks))]
         return lines

@@ -53,6 +53,11 @@ int32_at = _reader(_POINTERS["int32"])
 int64_at = _reader(_POINTERS["int64"])
 bool_at = _reader(_POINTERS["uint8"])
 
+# The same for memory that the kernel reaches through no other pointer (C's `restrict`), which lets
+# LLVM hoist loads and vectorise loops without comparing addresses.
+float32_restrict, float64_restrict = float32_at, float64_at
+int32_restrict, int64_restrict, bool_restrict = int32_at, int64_at, bool_at
+
 
 def _stack(name: str) -> Any:
     """The intrinsic that gives 64 cells on the stack, the same ones each time it is reached."""

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from codegen.compile import assemble
-from codegen.ir import Any, Loop, Program
+from codegen.interpret import interpret
+from codegen.ir import Any, Buffer, Loop, Program, Sequence
+from codegen.machine import this_machine
+from codegen.scalar import Axis, affine
 from tests.codegen.build import argument, call, free, load, put
 
 # Numba's convention: room for a result and for an exception come first.
@@ -47,3 +50,32 @@ def test_a_worker_takes_a_run_of_neighbouring_tiles(extent, workers):
         wanted = np.zeros(extent)
         wanted[first:last] = 1.0
         np.testing.assert_array_equal(y, wanted)
+
+
+def test_loops_over_several_arrays_compare_no_addresses():
+    new = call("add", load("m", "i", "j", dtype="float32"), load("x", "i", "j", dtype="float32"))
+    rate = call("multiply", load("rate", dtype="float32"), new)
+    stores = (
+        put("m", "i", "j", value=new),
+        put("x", "i", "j", value=call("subtract", load("x", "i", "j", dtype="float32"), rate)),
+    )
+    loop = Loop("i", "n", Any(4), (Loop("j", "k", Any(), stores),))
+    buffers = [argument(name, "n", "k", dtype="float32") for name in ("m", "x")]
+    kernel = one_kernel(loop, [*buffers, argument("rate", dtype="float32")], ["n", "k"])
+    assert f"<{this_machine().vector_bytes // 4} x float>" in kernel.llvm
+    assert "memcheck" not in kernel.llvm
+
+
+def test_a_view_and_its_root_are_one_memory():
+    after = affine(1, {Axis("i"): 1})
+    chain = put("x", after, 0, value=call("add", load("flat", "i"), 1.0))
+    buffers = [argument("x", "n", 1), Buffer("flat", ("n",), "float64", "argument", "x")]
+    program = Program("chain", free("n", "m"), tuple(buffers), (
+        Loop("i", "m", Sequence(), (chain,)),
+    ))  # fmt: skip
+    x, expected = np.zeros((100, 1)), np.zeros((100, 1))
+    sizes = {"n": 100, "m": 99}
+    assemble((("given", program),)).bind(sizes, {"x": x}).run()
+    interpret(program, sizes, {"x": expected})
+    np.testing.assert_array_equal(x, expected)
+    assert x[-1] == 99
