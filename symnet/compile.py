@@ -13,6 +13,7 @@ from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import FeedError, GraphError
 from symnet.expr import Expr, topological
 from symnet.feeds import bind, feeds_of, limits_of
+from symnet.formula.tree import Formula
 from symnet.guard import watched
 from symnet.held import Held
 from symnet.lower import Part, commented, listing, lower, output_names
@@ -132,9 +133,14 @@ class Function:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """Every kernel with the formulas it computes, in the order in which they run."""
+        return self.listed({})
+
+    def listed(self, names: Mapping[Expr, Formula]) -> tuple[Part, ...]:
+        """The same, where `names` says how expressions are written that have no name."""
         asked = dict(zip(_keys(self._nested), flatten(self._nested), strict=True))
         running = dict(zip(asked, self._running.outputs.values(), strict=False))
-        return listing(self._lowered, self.executable, output_names(asked, running))
+        own = {**output_names(asked, running), **names}
+        return listing(self._lowered, self.executable, own)
 
     @property
     def source(self) -> str:

@@ -76,6 +76,8 @@ def _run(arguments: list[str]) -> int:
 
 def _protected(text: str) -> str:
     """A formula such as -x^2, which would pass for an option, behind a space."""
+    if text == "-o":
+        return text
     return f" {text}" if text.startswith("-") and text[1:2] not in ("-", "h", "") else text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,10 +17,7 @@ import symnet as sn
 from symnet.cli.arguments import UsageError, close_match
 from symnet.cli.recipes import RECIPES, problem
 from symnet.errors import SymnetError
-from symnet.expr import topological
-from symnet.feeds import limits_of
-from symnet.ops.leaves import INPUT, leaves
-from symnet.sizes import Size, size_names
+from symnet.sampling import sample_inputs
 
 Array = np.ndarray[Any, Any]
 HELP = f"{', '.join(RECIPES)}, or file.py:name of a loss, a Trainer or a function that makes one"
@@ -28,10 +25,12 @@ HELP = f"{', '.join(RECIPES)}, or file.py:name of a loss, a Trainer or a functio
 
 @dataclass(frozen=True)
 class Model:
-    """A loss, and the values its parameters have, where they are not those they start from."""
+    """A loss, and the values its parameters have, where they are not those they start from; and
+    its trainer, if that is what the text named."""
 
     loss: sn.Expr
     parameters: Mapping[str, Array]
+    trainer: sn.Trainer | None = None
 
 
 def find_model(text: str) -> Model:
@@ -89,7 +88,7 @@ def _model(found: Any, path: Path, text: str) -> Model:
     if callable(found) and not isinstance(found, sn.Expr | sn.Trainer):
         found = _guarded(path, found)
     if isinstance(found, sn.Trainer):
-        return Model(found.model.loss, dict(found.parameters))
+        return Model(found.model.loss, dict(found.parameters), found)
     if isinstance(found, sn.Expr):
         return Model(found, {})
     raise UsageError(
@@ -99,31 +98,6 @@ def _model(found: Any, path: Path, text: str) -> Model:
 
 
 def sample_feeds(loss: sn.Expr, seed: int) -> dict[str, Array]:
-    """Numbers for the loss's inputs: normal ones, class numbers, coin flips. Named sizes become
-    small, each another."""
-    generator = np.random.default_rng(seed)
-    names = sorted({name for node in topological([loss]) for name in size_names(node.shape)})
-    sizes = {name: 5 + 2 * place for place, name in enumerate(names)}
-    ranges = limits_of([loss]).ranges
-    feeds = {}
-    for leaf in leaves([loss], INPUT):
-        if leaf is sn.training:
-            continue
-        shape = tuple(_numbers(leaf.shape, sizes))
-        (below,) = _numbers([ranges.get(leaf, 2)], sizes)
-        feeds[str(leaf.name)] = _drawn(leaf.dtype, shape, below, generator)
-    return feeds
-
-
-def _numbers(shape: Any, sizes: Mapping[str, int]) -> Iterator[int]:
-    for size in shape:
-        yield size.value(sizes) if isinstance(size, Size) else int(size)
-
-
-def _drawn(
-    dtype: np.dtype[Any], shape: tuple[int, ...], below: int, generator: np.random.Generator
-) -> Array:
-    if dtype.kind == "f":
-        return generator.standard_normal(shape)
-    drawn = generator.integers(0, 2 if dtype.kind == "b" else below, shape)
-    return np.asarray(drawn).astype(dtype)
+    """Numbers for the loss's inputs by name: normal ones, class numbers, coin flips. Named sizes
+    become small, each another."""
+    return {str(leaf.name): array for leaf, array in sample_inputs([loss], seed).items()}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from codegen.cache import key_of
 from codegen.cpu.source import KernelSource
-from codegen.ir import Barrier, Contraction, Loop, Program, Statement, Store, is_driver
+from codegen.ir import Barrier, Contraction, Loop, Program, Statement, Store, Until, is_driver
 from codegen.runtime import CompiledKernel, Executable
 from codegen.walk import buffers_of
 from symnet.expr import Expr, topological
@@ -101,7 +101,7 @@ def _statements(body: Sequence[Statement]) -> Iterator[Statement]:
 def _inside(statement: Statement) -> Iterator[Statement]:
     yield statement
     if isinstance(statement, Loop | Contraction):
-        for inner in getattr(statement, "body", ()):
+        for inner in statement.body:
             yield from _inside(inner)
 
 
@@ -109,8 +109,6 @@ def _stored(statement: Statement) -> Iterator[str]:
     for inner in _inside(statement):
         if isinstance(inner, Store):
             yield inner.ref.buffer
-        elif isinstance(inner, Contraction) and hasattr(inner, "out"):
-            yield inner.out.buffer
 
 
 def _touched(statement: Statement) -> set[str]:
@@ -172,7 +170,9 @@ class _Lister:
             operands = tuple(self._operand(name) for name in source.buffers)
             inner = frozenset(_between(nodes, loaded))
             kernel = self.compiled[key_of(source.text)]
-            label = source.label if formulas or not nodes else self._copied(nodes)
+            label = self._copied(nodes) if nodes and not formulas else source.label
+            if any(isinstance(each, Until) for each in group):
+                label = f"stops the training where {', '.join(operands)} is true"
             shown = formulas, inner, tuple(origins), label, operands
             yield Part(*shown, source.text, source.routine, kernel)
 

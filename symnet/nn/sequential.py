@@ -8,6 +8,7 @@ from typing import Any, overload
 from symnet.errors import GraphError, NameClashError
 from symnet.expr import Expr
 from symnet.nn.dense import Dense
+from symnet.nn.summary import html_table
 from symnet.ops.leaves import check_name
 
 Layer = Callable[..., Any]
@@ -69,6 +70,9 @@ class Sequential:
 
     def __len__(self) -> int:
         return len(self.layers)
+
+    def _repr_html_(self) -> str:
+        return html_table(self.layers, self.name or "Sequential")
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers))})"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 
 import numpy as np
+
+from symnet.charts import line_chart
 
 
 @dataclass
@@ -39,6 +42,24 @@ class History:
         if group == "validation":
             return self.validation[name][-1]
         return self.loss[-1] if what == "loss" else self.metrics[what][-1]
+
+    def curves(self) -> dict[str, dict[str, list[float]]]:
+        """What there is to plot: title -> name -> one value an epoch."""
+        groups: dict[str, dict[str, list[float]]] = {}
+        for name, values in {"loss": self.loss, **self.metrics}.items():
+            held_out = self.validation.get(name)
+            groups[name] = {name: values, **({"validation": held_out} if held_out else {})}
+        groups["rate"] = {"rate": self.rate}
+        return {title: series for title, series in groups.items() if any(series.values())}
+
+    def _repr_html_(self) -> str:
+        charts = "".join(
+            line_chart(series, title, first=1) for title, series in self.curves().items()
+        )
+        return (
+            f'<div class="symnet"><div>{escape(str(self))}</div>'
+            f'<div style="display: flex; flex-wrap: wrap; gap: 1em">{charts}</div></div>'
+        )
 
     def __str__(self) -> str:
         if not self.loss:

@@ -18,9 +18,12 @@ from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import TrainingError
 from symnet.expr import Expr, topological
 from symnet.feeds import Bound, Feeds, bind, limits_of
+from symnet.formula.tree import Formula
 from symnet.held import Held
+from symnet.lower import Part, listing
 from symnet.ops.leaves import INPUT, NAMED, leaves, training
 from symnet.optim import Optimizer
+from symnet.report import Report, make_report
 from symnet.simplify import stabilize
 from symnet.step import make_step
 from symnet.stop import gradient_norm
@@ -31,6 +34,7 @@ from symnet.train.history import History
 from symnet.train.loop import Compiled, Loop, compile_training
 from symnet.train.many import Run, Runs, plan, run_all
 from symnet.train.model import Model, bound_input, build
+from symnet.train.past import Past
 from symnet.train.progress import Progress
 from symnet.train.rule import update_rule
 from symnet.train.saving import PLACE, checked_state, load, save
@@ -89,9 +93,11 @@ class Trainer:
         model = build(loss, optimizer, parameters, metrics)
         door.check_names(model.metrics)
         self._take(model, update_rule(optimizer, model), options, seed)
+        self._written = loss
 
     def _take(self, model: Model, rule: str, options: Options, seed: int) -> None:
         """Becomes the trainer of a model, at the beginning."""
+        self._written = model.loss
         refuse_unknown([model.loss, *model.metrics.values()])
         door.check_rate(model.rate)
         self.model, self._rule, self._options = model, rule, options
@@ -107,6 +113,7 @@ class Trainer:
         self.seed = self.seed if seed is None else door.seed_of(seed)
         self._held = starting_values_of(self._step, self.seed)
         self._epoch, self._position, self._steps = 0, 0, 0
+        self._past = Past()
 
     @property
     def inputs(self) -> list[Expr]:
@@ -220,6 +227,7 @@ class Trainer:
             history=History(notes=ready.notes),
             halt=halt,
         )
+        self._past.begin(feeds, fit.history, asked.callbacks, self.parameters)
         try:
             fit.run()
         finally:
@@ -306,6 +314,35 @@ class Trainer:
     def update_formulas(self) -> str:
         """The optimizer's rule, with this model's symbols."""
         return self._rule
+
+    def report(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        data: Feeds | None = None,
+        title: str = "",
+    ) -> Report:
+        """The report on the model and on its fits so far, written to a file if a path is given.
+
+        One HTML file: formulas with their derivations, kernels, operation counts, curves. With a
+        `sn.report.Recorder` among the callbacks of a fit and two inputs, a slider moves the
+        decision boundary through the epochs. data: the points to show, those of the last fit by
+        default. FeedError for data that does not fit.
+        """
+        feeds = self._past.feeds if data is None else data
+        bound = self._bind([self._written], feeds) if feeds else None
+        made = make_report(self._past.subject(self._written, self._parts, self._rule, bound, title))
+        if path is not None:
+            made.save(path)
+        return made
+
+    def _parts(self, names: Mapping[Expr, Formula]) -> Sequence[Part]:
+        """The kernels of the training as it was last compiled, else of one watched step."""
+        if not self._programs:
+            watched = self.model.watched()
+            return self._function(watched.outputs, apply=True).listed(names)
+        made = [*self._programs.values()][-1]
+        return listing(made.lowered, made.executable, names)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the trainer to a file that `Trainer.load` reads: graph, arrays, state."""
