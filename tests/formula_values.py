@@ -12,11 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from symnet.formula import Sheet
+from symnet.formula.sheet import Line
 from symnet.formula.translate import Translator
 from symnet.formula.tree import (
     EULER,
     ONES,
     Apply,
+    Blocks,
+    Definition,
     Element,
     Fence,
     Fold,
@@ -25,6 +29,7 @@ from symnet.formula.tree import (
     Listed,
     MatrixProduct,
     Number,
+    Partial,
     Piecewise,
     Power,
     Quotient,
@@ -35,8 +40,10 @@ from symnet.formula.tree import (
     Transpose,
     walk,
 )
+from symnet.sizes import Size
 
 Env = Mapping[str, Any]
+CONSTANTS = {EULER.name: np.e, "π": np.pi, "∞": np.inf}
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
@@ -83,6 +90,9 @@ def value(formula: Formula, env: Env) -> Any:
         case Symbol():
             return _symbol(formula, env)
         case Scaled():
+            brackets = [f for f in formula.over if isinstance(f, Fence) and f.kind == "bracket"]
+            if any(np.ndim(now := value(f, env)) == 0 and now == 0 for f in brackets):
+                return 0.0  # whatever it multiplies, elements outside their array among it
             parts = [value(f, env) for f in formula.over]
             parts += [] if formula.body is None else [value(formula.body, env)]
             below = [value(f, env) for f in formula.under]
@@ -117,15 +127,17 @@ def _other(formula: Formula, env: Env) -> Any:
         case Relation():
             return SIGNS[formula.sign](value(formula.left, env), value(formula.right, env))
         case Piecewise():
-            parts = (formula.condition, formula.first, formula.second)
-            return np.where(*(value(part, env) for part in parts))
+            holds = value(formula.condition, env)
+            if np.ndim(holds) == 0:
+                return value(formula.first if holds else formula.second, env)
+            return np.where(holds, value(formula.first, env), value(formula.second, env))
         case Element():
-            base = np.asarray(value(formula.base, env))
-            if base.ndim > len(formula.indices):
-                base = base[..., 0]  # a name of the legend: one number a row
+            base = _indexed(formula, env)
             return base[tuple(_index(index, env) for index in formula.indices)]
         case Fold():
             return _fold(formula, env)
+        case Blocks():
+            return _blocks(formula, env)
         case Listed():
             return np.array([value(item, env) for item in formula.items])
     raise NotImplementedError(type(formula))
@@ -134,9 +146,34 @@ def _other(formula: Formula, env: Env) -> Any:
 def _symbol(symbol: Symbol, env: Env) -> Any:
     if symbol == ONES:
         return 1.0
-    if symbol == EULER:
-        return np.e
-    return env[symbol.name]
+    if symbol.name in CONSTANTS:
+        return CONSTANTS[symbol.name]
+    return float(symbol.name) if symbol.name.isdigit() else env[symbol.name]
+
+
+def _blocks(formula: Blocks, env: Env) -> Any:
+    """The blocks one after another; what is 0 is as large as the blocks beside it."""
+    parts = [np.asarray(value(item, env)) for item in formula.items]
+    rank = max(part.ndim for part in parts)
+    axis = 0 if formula.stacked else rank - 1
+    whole = next(part for part in parts if part.ndim == rank)
+    filled = []
+    for part, size in zip(parts, formula.sizes, strict=True):
+        shape = list(whole.shape)
+        shape[axis] = size_of(size, env)
+        filled.append(np.broadcast_to(part, shape))
+    return np.concatenate(filled, axis)
+
+
+def size_of(size: object, env: Env) -> int:
+    """A size: a number, or a polynomial in named ones."""
+    return size.value(env) if isinstance(size, Size) else int(size)  # type: ignore[call-overload]
+
+
+def _indexed(formula: Element, env: Env) -> Any:
+    """The array of which an element is taken; indices of axes of size 1 may be left out."""
+    base = np.asarray(value(formula.base, env))
+    return base.squeeze() if base.ndim > len(formula.indices) else base
 
 
 def _index(index: Formula, env: Env) -> Any:
@@ -177,43 +214,73 @@ def _fold(fold: Fold, env: Env) -> Any:
             for axis, index in enumerate(part.indices):
                 if index == letter:
                     known = {**env, **{other.name: 0 for other in others}}
-                    base = np.asarray(value(part.base, {**known, letter.name: 0}))
+                    base = _indexed(part, {**known, letter.name: 0})
                     sizes.add(base.shape[axis])
     (size,) = sizes
     terms = [value(body, {**env, letter.name: k}) for k in range(size)]
     return reduce(FOLDS[fold.name], terms)
 
 
-def printed_value(
-    translator: Translator, formula: Formula, env: Env, shape: Sequence[object]
-) -> Any:
-    """The value with the legend's names: vectors among them stand beside each row of a matrix.
-
-    shape: that of the vectors in the legend that stand for no expression.
-    """
+def printed_value(translator: Translator, formula: Formula, env: Env) -> Any:
+    """The value with the legend's names: vectors among them stand beside each row of a matrix."""
     values = dict(env)
-    shapes = {
-        part.name: node.shape
-        for node, named in translator.named.items()
-        for part in walk(named)
-        if isinstance(part, Symbol)
-    }
     for definition in translator.needed([formula]):
-        left = definition.left
-        if isinstance(left, Element):
-            name, letters = left.base.name, [i.name for i in left.indices]  # type: ignore[attr-defined]
-            sizes = [int(str(size)) for size in shapes.get(name, shape)]
-            values[name] = _table(definition.right, letters, sizes, values)
-            if name.startswith("s"):
-                values[name] = values[name][..., None]
-        else:
-            values[left.name] = value(definition.right, values)  # type: ignore[attr-defined]
+        define(definition, values)
     return value(formula, values)
+
+
+def define(definition: Definition, values: dict[str, Any]) -> None:
+    """Gives the name that a definition defines its value; a vector stands beside each row."""
+    left = definition.left
+    if isinstance(left, Apply):
+        return  # σ(t) = ...: a function that every reader knows
+    if not isinstance(left, Element):
+        values[left.name] = value(definition.right, values)  # type: ignore[attr-defined]
+        return
+    name = left.base.name  # type: ignore[attr-defined]
+    values[name] = elements(left, definition.right, definition.shape, values)
+    if name.partition("_")[0] == "s":
+        values[name] = values[name][..., None]
+
+
+def elements(left: Element, right: Formula, shape: Sequence[object], env: Env) -> Any:
+    """The array of which a definition gives an element for each value of its letters."""
+    sizes = [size_of(size, env) for size in shape]
+    letters = [index.name for index in left.indices if isinstance(index, Symbol)]
+    wide = [size for size in sizes if size != 1]
+    return _table(right, letters, wide, env).reshape(sizes)
 
 
 def _table(body: Formula, letters: list[str], sizes: list[int], env: Env) -> Any:
     """What a definition element by element defines."""
     if not letters:
-        return value(body, env)
+        return np.asarray(value(body, env))
     first, *others = letters
     return np.array([_table(body, others, sizes[1:], {**env, first: k}) for k in range(sizes[0])])
+
+
+def line_value(line: Line, values: dict[str, Any]) -> Any:
+    """The right side of a line, at the shape that the line states; its notes are defined first."""
+    for note in line.notes:
+        define(note, values)
+    by = line.left.by if isinstance(line.left, Partial) else line.left
+    sizes = [
+        int(size) if size.isdigit() else values[size] for size in line.shape.split("×") if size
+    ]
+    if isinstance(by, Element):
+        return elements(by, line.right, sizes, values)
+    found = np.asarray(value(line.right, values))
+    assert np.broadcast_shapes(found.shape, sizes) == tuple(sizes), line
+    return np.broadcast_to(found, sizes)
+
+
+def sheet_values(sheet: Sheet, given: Env) -> dict[str, Any]:
+    """The gradients by their parameters' names, computed from top to bottom as a reader would."""
+    found, values = {}, dict(given)
+    for line in (*sheet.forward, *sheet.backward):
+        of = line.left.by if isinstance(line.left, Partial) else line.left
+        name = of.base if isinstance(of, Element) else of
+        assert isinstance(name, Symbol)
+        kept = found if isinstance(line.left, Partial) else values
+        kept[name.name] = line_value(line, values)
+    return found

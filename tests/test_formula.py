@@ -100,7 +100,7 @@ CASES: list[tuple[Expr, str, str]] = [
     (sn.grad(sn.grad(x * f(3 * x), x), x), "6 f′(3 x) + 9 x f″(3 x)", None),
     (sn.grad(sn.grad(sn.grad(f(w * x), x), x), x), "f‴(w x) w³", "f'''(w x) w^3"),
     (sn.grad(x / (1 + sn.exp(-w * x)), w), "x² e^(−w x)/(1 + e^(−w x))²", None),
-    (sn.grad(sn.gelu(x), x), "0.3989423 x e^(−0.5 x²) + 0.5 (1 + erf(0.70710677 x))", None),
+    (sn.grad(sn.gelu(x), x), "x e^(−x²/2)/√(2 π) + 0.5 (1 + erf(x/√2))", None),
     (0.1 * v + X @ sn.named("r", X.T @ v), "X r + 0.1 v", None),
     (
         sn.input("m\N{COMBINING CIRCUMFLEX ACCENT}_1"),

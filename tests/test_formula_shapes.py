@@ -117,11 +117,7 @@ def printed(expr: Expr) -> np.ndarray:
     translator = Translator([expr])
     translator.define_long([expr])
     formula = translator.body(expr)
-    # A unit vector e_1 stands on the axis that is placed into: the only one that `place` changes.
-    placed = [node for node in topological([expr]) if node.op.name == "place"]
-    sizes = [[a for a, b in zip(n.shape, n.args[0].shape, strict=True) if a != b] for n in placed]
-    env = {**feeds_of(expr), "I": np.eye(K)}
-    return np.asarray(printed_value(translator, formula, env, sizes[0] if sizes else ()))
+    return np.asarray(printed_value(translator, formula, {**feeds_of(expr), "I": np.eye(K)}))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -147,4 +143,4 @@ def test_the_index_form_has_the_value_of_an_element(name: str) -> None:
     place = tuple(size - 1 for size in true.shape)
     at = {i.name: k for i, k in zip(indices, place, strict=True) if isinstance(i, Symbol)}
     env = {**feeds_of(expr), "I": np.eye(K), **at}
-    assert printed_value(translator, element, env, ()) == pytest.approx(true[place], rel=1e-12)
+    assert printed_value(translator, element, env) == pytest.approx(true[place], rel=1e-12)

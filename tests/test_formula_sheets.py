@@ -6,13 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from formula_values import value
+from formula_values import sheet_values
 
 import symnet as sn
 from symnet.expr import Expr
-from symnet.formula import Sheet
-from symnet.formula.sheet import Line
-from symnet.formula.tree import Apply, Element, Partial, Symbol
 
 N, D, H, K = 5, 2, 4, 3
 
@@ -89,42 +86,13 @@ def feeds(loss: Expr) -> dict[str, np.ndarray]:
     return {str(leaf.name): rng.normal(size=[int(str(s)) for s in leaf.shape]) for leaf in leaves}
 
 
-def read(line: Line, known: dict[str, np.ndarray]) -> np.ndarray:
-    """The right side of a line, at the shape that the line states."""
-    for note in line.notes:
-        if isinstance(note.left, Element):
-            assert isinstance(note.left.base, Symbol)
-            (letter,) = (str(index.name) for index in note.left.indices)  # type: ignore[attr-defined]
-            size = {"e_2": N}.get(note.left.base.name, K)
-            rows = [value(note.right, {**known, letter: k}) for k in range(size)]
-            known[note.left.base.name] = np.array(rows)
-        else:
-            assert isinstance(note.left, Apply)
-    found = np.asarray(value(line.right, known))
-    shape = tuple(int(size) for size in line.shape.split("×") if size)
-    assert np.broadcast_shapes(found.shape, shape) == shape
-    return np.broadcast_to(found, shape)
-
-
-def read_sheet(sheet: Sheet, known: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    found = {}
-    for line in (*sheet.forward, *sheet.backward):
-        if isinstance(line.left, Partial):
-            assert isinstance(line.left.by, Symbol)
-            found[line.left.by.name] = read(line, known)
-        else:
-            assert isinstance(line.left, Symbol)
-            known[line.left.name] = read(line, known)
-    return found
-
-
 @pytest.mark.parametrize("model", MODELS)
 @sn.default_dtype("float64")
 def test_a_sheet_read_from_top_to_bottom_gives_the_gradients(model: Callable[[], Expr]) -> None:
     loss = model()
     given = feeds(loss)
     sheet = sn.gradients(loss)
-    found = read_sheet(sheet, dict(given))
+    found = sheet_values(sheet, given)
     assert set(found) == set(sheet) == {str(p.name) for p in loss.parameters()}
     for name, gradient in sheet.items():
         true = sn.evaluate(gradient, given, stabilize=False)

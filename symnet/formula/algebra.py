@@ -20,6 +20,7 @@ from symnet.formula.tree import (
     PI,
     ZERO,
     Apply,
+    Fence,
     Formula,
     Hadamard,
     MatrixProduct,
@@ -34,6 +35,7 @@ from symnet.formula.tree import (
 
 _DIGITS = 17  # a float64 has no more
 _SINGLE_DIGITS = 9  # nor a float32 of these
+_LARGEST_ROOT = 4096  # √k prints as such up to this k
 _LARGEST_OF_PI = 12  # k π and π/k print as such up to this k
 
 
@@ -47,12 +49,50 @@ def literal(value: float | int | bool, dtype: object = "float64") -> Formula:
         return Symbol("∞") if value > 0 else negate(Symbol("∞"))
     kind = np.float32 if str(dtype) == "float32" else np.float64
     narrow = kind(value)
+    root = _root_of(float(value), kind)
+    root = root or _root_with_pi(float(value), kind)
+    if root is not None:
+        return root
     for whole in range(1, _LARGEST_OF_PI + 1):
         for top, bottom in ((whole, 1), (1, whole)):
             if abs(narrow) == kind(math.pi * top / bottom):
                 sign = 1 if value > 0 else -1
                 return Scaled(Fraction(sign * top), Fraction(bottom), over=(PI,))
     return Number(Fraction(str(narrow)))
+
+
+def _root_of(value: float, kind: type) -> Formula | None:
+    """√k or 1/√k, for a whole number k that is no square, where the constant is that."""
+    square = value * value
+    if not 1 / _LARGEST_ROOT <= square <= _LARGEST_ROOT:
+        return None
+    whole = round(square if square > 1 else 1 / square)
+    if math.isqrt(whole) ** 2 == whole:
+        return None
+    root = Fence("root", Number(Fraction(whole)))
+    sign = Fraction(1 if value > 0 else -1)
+    if abs(kind(value)) == kind(math.sqrt(whole)):
+        return plain(Scaled(sign, over=(root,)))
+    return _inverse_root(value, whole, kind, sign)
+
+
+def _root_with_pi(value: float, kind: type) -> Formula | None:
+    """2/√π, √(2/π) and the like."""
+    square = Fraction(value * value * math.pi).limit_denominator(_LARGEST_OF_PI)
+    if not 0 < square <= _LARGEST_OF_PI or abs(kind(value)) != kind(math.sqrt(square / math.pi)):
+        return None
+    sign = Fraction(1 if value > 0 else -1)
+    above, below = math.isqrt(square.numerator), square.denominator
+    if above**2 != square.numerator:
+        return plain(Scaled(sign, over=(Fence("root", Scaled(square, under=(PI,))),)))
+    inner = plain(Scaled(Fraction(below), over=(PI,)))
+    return Scaled(sign * above, under=(Fence("root", inner),))
+
+
+def _inverse_root(value: float, whole: int, kind: type, sign: Fraction) -> Formula | None:
+    root = Fence("root", Number(Fraction(whole)))
+    near = {kind(1 / math.sqrt(whole)), kind(math.sqrt(1 / whole))}
+    return Scaled(sign, under=(root,)) if abs(kind(value)) in near else None
 
 
 def single(formula: Formula) -> Formula:
@@ -197,10 +237,41 @@ def _without_common_sizes(
     return tuple(above), tuple(below)
 
 
+def _without_roots(factors: Sequence[Formula]) -> tuple[Fraction, tuple[Formula, ...]]:
+    """Roots of constants as one root: √2 √2 is 2, √2 √π is √(2 π)."""
+    squares = [_under_root(factor) for factor in factors]
+    if sum(square is not None for square in squares) < 2:
+        return Fraction(1), tuple(factors)
+    number, circles = Fraction(1), 0
+    for square in squares:
+        number *= square[0] if square else 1
+        circles += square[1] if square else 0
+    rest = tuple(f for f, square in zip(factors, squares, strict=True) if square is None)
+    whole = number.denominator == 1 and math.isqrt(int(number)) ** 2 == number
+    outside = Fraction(math.isqrt(int(number))) if whole and not circles % 2 else Fraction(1)
+    inside = () if circles % 2 == 0 else (PI,)
+    left = plain(Scaled(number / outside**2, over=inside))
+    circle = (PI,) * (circles // 2)
+    return outside, (*circle, *(() if left == ONE else (Fence("root", left),)), *rest)
+
+
+def _under_root(factor: Formula) -> tuple[Fraction, int] | None:
+    """The number and the power of π of which a factor is the root; None if it is no such root."""
+    if not isinstance(factor, Fence) or factor.kind != "root":
+        return None
+    inside = scaled(factor.body, True)
+    plain_ = inside.bottom == 1 and not inside.under and inside.body is None
+    return (inside.top, len(inside.over)) if plain_ and inside.over in ((), (PI,)) else None
+
+
 def hadamard(left: Formula | None, right: Formula | None) -> Formula | None:
     """The elementwise product of two arrays, either of which may be absent."""
     if left is None or right is None:
         return right if left is None else left
+    if isinstance(right, Quotient) and right.top == ONE:
+        return Quotient(left, right.bottom)
+    if isinstance(left, Quotient) and left.top == ONE:
+        return Quotient(right, left.bottom)
     first = left.factors if isinstance(left, Hadamard) else (left,)
     second = right.factors if isinstance(right, Hadamard) else (right,)
     return Hadamard(first + second)
@@ -209,10 +280,11 @@ def hadamard(left: Formula | None, right: Formula | None) -> Formula | None:
 def multiply(left: Scaled, right: Scaled) -> Formula:
     """The product, coefficients in front, factors in order."""
     over, under = _without_common_sizes(left.over + right.over, left.under + right.under)
+    (above, over), (below, under) = _without_roots(over), _without_roots(under)
     return plain(
         Scaled(
-            left.top * right.top,
-            left.bottom * right.bottom,
+            left.top * right.top * above,
+            left.bottom * right.bottom * below,
             _collected(over),
             _collected(under),
             hadamard(left.body, right.body),
@@ -229,7 +301,8 @@ def divide(left: Scaled, right: Scaled) -> Formula:
     body = left.body
     if right.body is not None:
         body = Quotient(ONE if body is None else body, right.body)
-    top, bottom = sign * left.top * right.bottom, left.bottom * abs(right.top)
+    (above, over), (below, under) = _without_roots(over), _without_roots(under)
+    top, bottom = sign * left.top * right.bottom * above, left.bottom * abs(right.top) * below
     return plain(Scaled(top, bottom, _collected(over), _collected(under), body))
 
 

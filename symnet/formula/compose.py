@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from symnet.diff import Nested, adjoints, flatten, grad
@@ -12,15 +10,19 @@ from symnet.errors import NameClashError
 from symnet.expr import Expr, topological
 from symnet.formula.algebra import negate
 from symnet.formula.chain import Steps, chain_formulas, local_steps
-from symnet.formula.elements import symbols
 from symnet.formula.graph import (
     active_nodes,
     direct_parts,
     require_scalar,
     targets_of,
-    with_names,
 )
-from symnet.formula.naming import is_scalar
+from symnet.formula.layers import with_names
+from symnet.formula.ledger import base_name
+from symnet.formula.moves import symbols
+from symnet.formula.naming import core, intermediates, is_scalar
+from symnet.formula.remarks import Computed as Computed
+from symnet.formula.remarks import Rewrites, remark_lines
+from symnet.formula.roles import Roles
 from symnet.formula.sheet import Line, Sheet
 from symnet.formula.text import TextPrinter, value_text
 from symnet.formula.translate import Translator
@@ -30,7 +32,6 @@ from symnet.formula.tree import (
     ZERO,
     Apply,
     Definition,
-    Element,
     Formula,
     Partial,
     Power,
@@ -41,33 +42,14 @@ from symnet.formula.tree import (
 )
 from symnet.ops.core import number
 from symnet.ops.leaves import NAMED, PARAMETER
-from symnet.ops.reduction import SOFTMAX
+from symnet.ops.reduction import SOFTMAX, Reduction
+from symnet.ops.table import add, negative, subtract
 from symnet.sizes import show_shape
 
-_LONGEST_REMARK = 120
-_FEW_REMARKS = 3  # so many alike are all printed
+_FEW_DELTAS = 3  # so many are all explained
 
 Values = Callable[[Sequence[Expr]], Sequence[Any]]
 """values(expressions) -> their numbers, at the feeds that the caller has in mind."""
-
-
-@dataclass(frozen=True)
-class Computed:
-    """What a formula says, what is computed in its place, and a remark.
-
-    text, if given, is printed for the right side; or for the whole equation, where it holds one.
-    `<name>` in it stands for the expression of that name in `terms`.
-    """
-
-    left: Expr
-    right: Expr
-    remark: str = ""
-    text: str = ""
-    terms: Mapping[str, Expr] = field(default_factory=dict)
-
-
-Rewrites = Callable[[Sequence[Expr]], Iterable[Computed]]
-"""rewrites(gradients) -> where another spelling runs than the one that prints."""
 
 
 class _Composer:
@@ -84,11 +66,19 @@ class _Composer:
         self.scalar = bool(self.moving) and all(n.shape == () for n in self.moving)
         seed = {self.loss: number(1, self.loss.dtype)}
         self.adjoints = adjoints(seed, [*targets, *self.moving])
+        self.slopes = [self.adjoints[t] for t in targets if t in self.adjoints]
         self.steps: Steps = local_steps(self.loss, self.moving, targets) if self.scalar else {}
-        self.deltas = [] if self.scalar else self._delta_nodes()
         self._emitted: set[str] = set()
         self._explained = False
-        self._prepare()
+        partials = [p for by_part in self.steps.values() for p in by_part.values()]
+        self.deltas = [] if self.scalar else self._delta_nodes()
+        own = [] if self.scalar else [self.adjoints[node] for node in self.deltas] + self.slopes
+        self.roots = [self.loss, *own, *partials]
+        self.translator = Translator(self.roots)
+        self.extra: list[Expr] = []
+        self.delta_symbols: dict[Expr, Symbol] = {}
+        self._name_values(active)
+        self._name_adjoints()
 
     def _delta_nodes(self) -> list[Expr]:
         """The named nodes made directly from a target, nearest to the loss first."""
@@ -102,26 +92,65 @@ class _Composer:
             and not is_scalar(self.adjoints[node])
         ]
 
-    def _prepare(self) -> None:
-        partials = [p for by_part in self.steps.values() for p in by_part.values()]
-        gradients = [self.adjoints[t] for t in self.targets if t in self.adjoints]
-        own = [] if self.scalar else [self.adjoints[node] for node in self.deltas] + gradients
-        self.roots = [self.loss, *own, *partials]
-        self.translator = Translator(self.roots)
+    def _name_values(self, active: set[Expr]) -> None:
+        """Names for the loss, for shares, and for what would make formulas too long."""
+        names = self.translator
         order = topological(self.roots)
-        self.softmaxes = [n for n in order if n.op is SOFTMAX and n not in self.translator.named]
-        for node in self.softmaxes:
-            self.translator.name(node, "P")
-        self.loss_symbol: Formula = self.translator.named.get(self.loss) or Symbol(
-            self.translator.names.fresh("L")
-        )
-        self.delta_symbols: dict[Expr, Symbol] = {}
-        for node in self.deltas:
-            symbol = Symbol(self.translator.names.fresh(f"Δ_{self._below(node)}"))
+        self.roles = Roles(topological([self.loss]), active, self.adjoints, self.moving)
+        for node in order:
+            if node.op is SOFTMAX and node not in names.named:
+                self._name_value(node, ("P", False))
+        self.loss_symbol: Formula = names.named.get(self.loss) or Symbol(names.names.fresh("L"))
+        if self.scalar:
+            return
+        values: set[Expr] = set()
+        for node in intermediates(self.roots, self._known(), self.roles.preferred):
+            value = node if node in self.roles.forward else self.roles.value_of(node)
+            if value is not None and value not in names.named and value is not self.loss:
+                values.add(value)
+        for value in (node for node in topological([self.loss]) if node in values):
+            self._name_value(value, self.roles.name(value))
+            if value in self.adjoints:
+                self.roles.owners.setdefault(self.adjoints[value], value)
+
+    def _known(self) -> dict[Expr, Formula]:
+        """What has a name, or is about to get one as the delta of a layer."""
+        deltas = {self.adjoints[node]: self.loss_symbol for node in self.deltas}
+        return {**self.translator.named, **deltas}
+
+    def _name_value(self, node: Expr, name: tuple[str, bool]) -> None:
+        self.translator.named[node] = Symbol(self.translator.names.fresh(*name))
+        self.extra.append(node)
+
+    def _name_adjoints(self) -> None:
+        """Deltas for layers and for adjoints that several formulas use; the rest gets names."""
+        names = self.translator
+        chosen = intermediates(self.roots, self._known(), self.roles.preferred)
+        owners = self.roles.owners
+        wanted = {owners[node]: None for node in chosen if node in owners and not self.scalar}
+        below = {node: place for place, node in enumerate(topological(self.roots))}
+        sums = [] if self.scalar else [node for node in self.moving if self._is_summed(node)]
+        wanted = dict.fromkeys([*self.deltas, *wanted, *sums])
+        for node in sorted(wanted, key=lambda node: below[self.adjoints[node]]):
+            symbol = Symbol(names.names.fresh(f"Δ_{self._below(node)}"))
             # Adjoints of two nodes may be one expression: the first name is kept for it.
-            self.translator.named.setdefault(self.adjoints[node], symbol)
+            names.named.setdefault(self.adjoints[node], symbol)
             self.delta_symbols[node] = symbol
-        self.translator.define_long(self.roots)
+        names.define_long(self.roots, self.roles.preferred, self.roles.name)
+
+    def _is_summed(self, node: Expr) -> bool:
+        """Whether the adjoint of a node is a sum over rows or columns, as that of a mean is."""
+        adjoint = self.adjoints.get(node)
+        if adjoint is None or not node.ndim or is_scalar(adjoint):
+            return False
+        stack = [adjoint]
+        while stack:
+            part = core(stack.pop())
+            if part is adjoint or part not in self.roles.owners:
+                if isinstance(part.op, Reduction):
+                    return True
+                stack.extend(part.args if part.op in (add, subtract, negative) else ())
+        return False
 
     def _below(self, node: Expr) -> str:
         """The subscript of a node's delta: 1 for Z_1, hidden for Z_hidden, else its own name."""
@@ -133,21 +162,24 @@ class _Composer:
         """A line, and before it one for each intermediate that it needs and no line defined."""
         lines: list[Line] = []
         notes: list[Definition] = []
-        for definition in self.translator.needed([right]):
-            key = str(definition.left)
-            if key in self._emitted:
-                continue
-            self._emitted.add(key)
-            if isinstance(definition.left, Element):
+        for definition in self.translator.needed([right], self._emitted):
+            name = base_name(definition.left)
+            self._emitted.add(name)
+            own = self.translator.shapes.get(name)
+            if own is None:
                 notes.append(definition)
             else:
-                own = self.translator.shapes.get(definition.left, ())
                 shown = show_shape(own) if own else ""
                 lines.append(Line(definition.left, definition.right, None, shown, tuple(notes)))
                 notes = []
         notes += self._sigmoid_legend(right)
         shape = show_shape(node.shape) if node is not None and node.shape else ""
         return [*lines, Line(left, right, more.get("middle"), shape, tuple(notes))]
+
+    def equation_line(self, node: Expr, symbol: Formula) -> list[Line]:
+        """The line that says what a node is."""
+        equation = self.translator.equation(node, symbol)
+        return self.line(equation.left, equation.right, node)
 
     def _sigmoid_legend(self, formula: Formula) -> list[Definition]:
         """σ is explained where it first occurs."""
@@ -165,21 +197,34 @@ class _Composer:
     def forward(self) -> list[Line]:
         """Named intermediates in the order of computation, then the loss."""
         lines: list[Line] = []
-        wanted = {*self.named, *self.softmaxes}
-        for node in topological([*self.softmaxes, self.loss]):
+        wanted = {*self.named, *self.extra}
+        for node in topological([*self.extra, self.loss]):
             if node in wanted:
-                equation = self.translator.equation(node, self.translator.named[node])
-                lines += self.line(equation.left, equation.right, node)
+                lines += self.equation_line(node, self.translator.named[node])
         return lines + self.line(self.loss_symbol, self.translator.body(self.loss), self.loss)
 
     def legend(self) -> tuple[Definition, ...]:
-        """What the deltas are: one rule if they are all numbered as their Z, else one each."""
+        """What the deltas are: one rule for those that are called as their Z, one for others."""
         pairs = [(symbol, self.translator.named[n]) for n, symbol in self.delta_symbols.items()]
-        named = [(s, z.name) for s, z in pairs if isinstance(z, Symbol)]
-        if named and all(z == "Z_" + s.name.removeprefix("Δ_") for s, z in named):
-            left: Formula = Symbol("Δ_k")
-            return (Definition(left, Partial(self.loss_symbol, Symbol("Z_k"))),)
-        return tuple(Definition(s, Partial(self.loss_symbol, z)) for s, z in pairs)
+        taken = self.translator.names.taken
+        other = next((letter for letter in "vuqr" if letter not in taken), "v_0")
+        rules: dict[Formula, Definition] = {}
+        single: list[Definition] = []
+        for symbol, value in pairs:
+            name = value.name if isinstance(value, Symbol) else ""
+            below = symbol.name.removeprefix("Δ_")
+            letter = {f"Z_{below}": "k", below: other}.get(name)
+            single.append(Definition(symbol, Partial(self.loss_symbol, value)))
+            if letter is not None:
+                plain = Symbol(f"Z_{letter}" if letter == "k" else letter)
+                left = Symbol(f"Δ_{letter}")
+                rules[symbol] = Definition(left, Partial(self.loss_symbol, plain))
+        few = len(single) <= _FEW_DELTAS and not all(
+            isinstance(rule.left, Symbol) and rule.left.name == "Δ_k" for rule in rules.values()
+        )
+        if few or len(rules) < len(single):
+            return tuple(single)
+        return tuple(dict.fromkeys(rules.values()))
 
     def backward(self) -> list[Line]:
         """The deltas from the loss downwards, then the gradients, last layer first."""
@@ -187,8 +232,10 @@ class _Composer:
         for node, symbol in self.delta_symbols.items():
             adjoint = self.adjoints[node]
             own = self.translator.named[adjoint]
-            right = self.translator.body(adjoint) if own is symbol else own
-            lines += self.line(symbol, right, node)
+            if own is symbol:
+                lines += self.equation_line(adjoint, symbol)
+            else:
+                lines += self.line(symbol, own, node)
         for target in self._in_order():
             lines += self._gradient_line(target)
         return lines
@@ -214,29 +261,11 @@ class _Composer:
             middle, right = chained
             return self.line(left, right, target, **({"middle": middle} if middle else {}))
         adjoint = self.adjoints.get(target)
-        right = ZERO if adjoint is None else self.translator.array(adjoint)
-        return self.line(left, right, target)
-
-    def computed_lines(self, rewrites: Rewrites) -> list[str]:
-        """What runs in place of what the formulas say, each difference once."""
-        slopes = [self.adjoints[t] for t in self.targets if t in self.adjoints]
-        lines = dict.fromkeys(self.computed_line(entry) for entry in rewrites(slopes))
-        return gathered(list(lines))
-
-    def computed_line(self, entry: Computed) -> str:
-        """One spelling that runs in place of another."""
-        right = entry.text or self.side(entry.right)
-        for name, term in entry.terms.items():
-            right = right.replace(f"<{name}>", self.side(term))
-        stated = bool(entry.text) and _is_equation(right)
-        whole = right if stated else f"{self.side(entry.left)} = {right}"
-        if len(whole) > _LONGEST_REMARK:
-            whole = f"{self.side(entry.left)} by a longer formula"
-        return f"computed as: {whole}" + (f"  ({entry.remark})" if entry.remark else "")
-
-    def side(self, node: Expr) -> str:
-        """An expression of the sheet's graph as text, under the sheet's names."""
-        return TextPrinter().show(self.translator.array(node))
+        if adjoint is None:
+            return self.line(left, ZERO, target)
+        if adjoint in self.translator.named:
+            return self.line(left, self.translator.array(adjoint), target)
+        return self.equation_line(adjoint, left)
 
     def values_line(self, values: Values, gradients: dict[str, Expr]) -> str:
         """The numbers of a scalar network, or the loss alone of any other."""
@@ -255,36 +284,6 @@ class _Composer:
         pairs = [f"{label} = {text}" for label, text in zip(labels, numbers, strict=True)]
         head = ", ".join(pairs[: len(leaves_)]) or "the given values"
         return f"at {head}: {', '.join(pairs[len(leaves_) :])}"
-
-
-def gathered(lines: Sequence[str]) -> list[str]:
-    """Lines that differ in one number of their symbols alone, as one line for all these numbers."""
-    kinds: dict[str, list[str]] = {}
-    for line in lines:
-        numbers = set(re.findall(r"_(\d+)\b", line))
-        kind = re.sub(r"_\d+\b", "_i", line) if len(numbers) == 1 else line
-        kinds.setdefault(kind, []).append(line)
-    found: list[str] = []
-    for kind, members in kinds.items():
-        if len(members) <= _FEW_REMARKS or kind == members[0]:
-            found += members
-            continue
-        places = sorted({int(n) for line in members for n in re.findall(r"_(\d+)\b", line)})
-        head, gap, remark = kind.partition("  (")
-        found.append(f"{head} for i = {_ranges(places)}{gap}{remark}")
-    return found
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """1, ..., 50 where they follow one another, else all of them."""
-    first, last = numbers[0], numbers[-1]
-    whole = last - first + 1 == len(numbers)
-    return f"{first}, …, {last}" if whole else ", ".join(map(str, numbers))
-
-
-def _is_equation(text: str) -> bool:
-    """Whether a text is both sides; an equation after `where` belongs to one."""
-    return " = " in text.partition(" where ")[0]
 
 
 def _by_name(targets: Sequence[Expr], values: Iterable[Expr]) -> dict[str, Expr]:
@@ -318,7 +317,9 @@ def gradients(
     mapping = _by_name(targets, flatten(grad(loss, targets)))
     composer = _Composer(loss, targets)
     forward, backward = composer.forward(), composer.backward()
-    remarks = composer.computed_lines(rewrites) if rewrites and not composer.scalar else []
+    remarks = []
+    if rewrites and not composer.scalar:
+        remarks = remark_lines(rewrites(composer.slopes), composer.translator)
     if values is not None:
         remarks.append(composer.values_line(values, mapping))
     return Sheet(loss, mapping, tuple(forward), composer.legend(), tuple(backward), tuple(remarks))

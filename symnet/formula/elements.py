@@ -10,9 +10,11 @@ from typing import ClassVar
 
 from symnet.expr import Expr, make
 from symnet.formula.algebra import multiply, plain, scaled, single
-from symnet.formula.naming import Names, is_elided, is_scalar, is_squeeze
+from symnet.formula.moves import Indices, Moves, shifted, symbols
+from symnet.formula.naming import Names, is_elided, is_scalar
+from symnet.formula.patterns import affine
 from symnet.formula.products import as_matrix_product
-from symnet.formula.readings import Reading, pick
+from symnet.formula.readings import Reading
 from symnet.formula.scalars import (
     Operands,
     log_formula,
@@ -28,14 +30,14 @@ from symnet.formula.tree import (
     Fence,
     Fold,
     Formula,
+    Number,
     Power,
     Relation,
     Scaled,
     Symbol,
-    walk,
 )
 from symnet.ops.contraction import split
-from symnet.ops.core import BOOL, BROADCAST, FLOAT32
+from symnet.ops.core import BOOL, BROADCAST, CONSTANT, FLOAT32
 from symnet.ops.gather import parts
 from symnet.ops.leaves import NAMED, UNKNOWN
 from symnet.ops.pointwise import Pointwise
@@ -43,17 +45,16 @@ from symnet.ops.reduction import SOFTMAX, SUM, Reduction
 from symnet.ops.views import IOTA, RESHAPE
 from symnet.sizes import Dimension, multiply_sizes
 
-Indices = tuple[Formula, ...]
-
-
-def symbols(formula: object) -> set[str]:
-    """The names of all symbols in a formula, or in a tuple of them."""
-    return {part.name for part in walk(formula) if isinstance(part, Symbol)}
-
 
 def mentions(formula: object, names: set[str]) -> bool:
     """Whether a formula, or a tuple of them, contains one of these symbols."""
     return not names.isdisjoint(symbols(formula))
+
+
+def _shown(node: Expr, indices: Indices) -> Indices:
+    """The indices that are written: not those of axes of size 1, if another index remains."""
+    kept = tuple(i for i, size in zip(indices, node.shape, strict=True) if size != 1)
+    return indices if COLON in indices or not kept else kept
 
 
 def keeps_axis(node: Expr, indices: Indices) -> bool:
@@ -109,7 +110,7 @@ def _folded(row: Reduction, letters: Sequence[Symbol], body: Formula) -> Formula
     return Scaled(body=inner) if whole else inner
 
 
-class Elements:
+class Elements(Moves):
     """Writes elements of nodes. `named` holds the nodes that are written by a symbol.
 
     With `expand`, products and softmax are written out as sums over letters too.
@@ -118,10 +119,6 @@ class Elements:
     def __init__(self, named: dict[Expr, Formula], names: Names, expand: bool) -> None:
         self.named, self.names, self.expand = named, names, expand
         self._scope: list[str] = []
-
-    def array(self, node: Expr) -> Formula:
-        """The node in matrix form."""
-        raise NotImplementedError
 
     def loose(self, node: Expr) -> Reading:
         """The node as it stands beside other operands: what is repeated is not written out."""
@@ -163,7 +160,7 @@ class Elements:
             return self._reduction(node, indices)
         writer = self._WRITERS.get(node.op.name)
         if writer is None:
-            return self._bracketed(node, indices)
+            return self.bracketed(node, indices)
         return writer(self, node, indices)
 
     def body_element(self, node: Expr, indices: Indices) -> Formula:
@@ -179,12 +176,19 @@ class Elements:
     def _leaf(self, node: Expr, indices: Indices) -> Formula:
         if node.op is IOTA:
             return indices[0]
+        if node.op is CONSTANT and node.ndim and COLON not in indices:
+            slopes = affine(node.attrs["value"])
+            if slopes is not None:
+                terms = [shifted(i, ZERO, by) for i, by in zip(indices, slopes[1:], strict=True)]
+                return total([*terms, Number(Fraction(slopes[0]))], True)
         if node.op.name == "identity" and node not in self.named:
             return Fence("bracket", Relation("=", *indices))
-        return self._bracketed(node, indices)
+        return self.bracketed(node, _shown(node, indices))
 
-    def _bracketed(self, node: Expr, indices: Indices) -> Formula:
-        return pick(self.array(node), indices)
+    def folded(
+        self, indices: Sequence[Formula], sizes: Sequence[Dimension], body: Formula
+    ) -> Formula:
+        return fold(SUM, indices, sizes, body)
 
     def _broadcast(self, node: Expr, indices: Indices) -> Formula:
         inner = node.args[0]
@@ -200,41 +204,6 @@ class Elements:
     def _cast(self, node: Expr, indices: Indices) -> Formula:
         inner = self.element(node.args[0], indices)
         return Fence("bracket", inner) if node.args[0].dtype == BOOL else inner
-
-    def _reshape(self, node: Expr, indices: Indices) -> Formula:
-        if not is_squeeze(node):
-            return self._bracketed(node, indices)
-        rest = iter(i for i, size in zip(indices, node.shape, strict=True) if size != 1)
-        (inner,) = node.args
-        return self.element(inner, tuple(ZERO if s == 1 else next(rest) for s in inner.shape))
-
-    def _permute(self, node: Expr, indices: Indices) -> Formula:
-        axes = node.attrs["axes"]
-        return self.element(node.args[0], tuple(indices[axes.index(k)] for k in range(len(axes))))
-
-    def _slice(self, node: Expr, indices: Indices) -> Formula:
-        moved = []
-        for index, start, step, size in zip(
-            indices, node.attrs["start"], node.attrs["step"], node.args[0].shape, strict=True
-        ):
-            if index == COLON and node.shape != node.args[0].shape:
-                return self._bracketed(node, indices)
-            by = multiply(Scaled(top=Fraction(step)), scaled(index, True))
-            moved.append(index if size == 1 else total([by, size_formula(start)], True))
-        return self.element(node.args[0], tuple(moved))
-
-    def _place(self, node: Expr, indices: Indices) -> Formula:
-        """A row or column placed into zeros: the value where the index is its place."""
-        (inner,), start = node.args, node.attrs["start"]
-        moved = [k for k in range(node.ndim) if inner.shape[k] != node.shape[k]]
-        if any(inner.shape[k] != 1 for k in moved) or COLON in indices:
-            return self._bracketed(node, indices)
-        own = tuple(ZERO if k in moved else index for k, index in enumerate(indices))
-        found = self.element(inner, own)
-        for axis in moved:
-            hit = Fence("bracket", Relation("=", indices[axis], size_formula(start[axis])))
-            found = multiply(scaled(found, True), scaled(hit, True))
-        return found
 
     def _gather(self, node: Expr, indices: Indices) -> Formula:
         source, index, out = parts(node.attrs["spec"])
@@ -260,7 +229,7 @@ class Elements:
     def _einsum(self, node: Expr, indices: Indices) -> Formula:
         spec = node.attrs["spec"]
         if as_matrix_product(spec) and not self.expand:
-            return self._bracketed(node, indices)
+            return self.bracketed(node, indices)
         letters, out = split(spec)
         by_letter = dict(zip(out, indices, strict=True))
         sizes = {
@@ -300,8 +269,8 @@ class Elements:
         return multiply(scaled(times, True), scaled(self.loose(arg).formula, True))
 
     def _softmax(self, node: Expr, indices: Indices) -> Formula:
-        if not self.expand:
-            return self._bracketed(node, indices)
+        if not self.expand and node.attrs["axes"] == (node.ndim - 1,):
+            return self.bracketed(node, indices)
         top = Power(EULER, self.element(node.args[0], indices))
         axes = node.attrs["axes"]
         sizes = [node.shape[axis] for axis in axes]
@@ -319,10 +288,11 @@ class Elements:
     _WRITERS: ClassVar[dict[str, Callable[[Elements, Expr, Indices], Formula]]] = {
         "broadcast": _broadcast,
         "cast": _cast,
-        "reshape": _reshape,
-        "permute": _permute,
-        "slice": _slice,
-        "place": _place,
+        "reshape": Moves.element_of_reshape,
+        "permute": Moves.element_of_permute,
+        "slice": Moves.element_of_slice,
+        "place": Moves.element_of_place,
+        "concat": Moves.element_of_concat,
         "gather": _gather,
         "scatter_add": _scatter,
         "einsum": _einsum,

@@ -25,6 +25,7 @@ from symnet.formula.tree import (
     ONES,
     RAISED,
     Apply,
+    Blocks,
     Chain,
     Definition,
     Element,
@@ -327,6 +328,12 @@ class MathMLPrinter(Printer):
                 for row in rows
             )
             body = f"<mtable>{cells}</mtable>"
+        return _fenced("[", body, "]"), ATOM
+
+    def blocks(self, formula: Blocks) -> Written:
+        shown = [self.show(item) for item in formula.items]
+        rows = [[block] for block in shown] if formula.stacked else [shown]
+        body = _table(rows, ("center",) * len(rows[0]))
         return _fenced("[", body, "]"), ATOM
 
     def definition(self, formula: Definition) -> Written:

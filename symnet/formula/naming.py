@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from symnet.expr import Expr, topological
 from symnet.formula.tree import Symbol
 from symnet.ops.core import BOOL, BROADCAST, CAST, CONSTANT, SIZE_VALUE
 from symnet.ops.leaves import NAMED
 from symnet.ops.reduction import SUM
-from symnet.ops.views import IDENTITY, IOTA, RESHAPE
+from symnet.ops.views import IDENTITY, IOTA, PLACE, RESHAPE
 from symnet.sizes import Dimension, Size
 
 # A formula with more parts than this is broken up; one that is used again, from this many on.
 LONGEST, REPEATED, DEEPEST = 48, 12, 40
 
+_LIGHT = 3  # a number times a name
+
+_USUAL = {"weight": "W", "bias": "b"}  # the letters of a layer's parameters
 _LETTERS = "kjilmpqrtuv"
 _PLAIN = (CONSTANT, SIZE_VALUE, IOTA, IDENTITY)
+
+
+def readable(name: str) -> str:
+    """A user's name as a symbol: hidden.weight is W_hidden, norm.gamma is gamma_norm."""
+    *path, last = name.split(".")
+    return "_".join([_USUAL.get(last, last), *path]) if path else name
 
 
 class Names:
@@ -89,44 +98,73 @@ def is_atom(node: Expr) -> bool:
     return (not node.args) or node.op is NAMED or node.op in _PLAIN
 
 
-def intermediates(outputs: Iterable[Expr], named: Mapping[Expr, object]) -> list[Expr]:
+def intermediates(
+    outputs: Iterable[Expr],
+    named: Mapping[Expr, object],
+    preferred: Callable[[Expr], Expr] | None = None,
+) -> list[Expr]:
     """The nodes to be named so that no formula is long or deep, operands before users.
 
     `named` nodes have a name already. What is repeated is named once it is worth a name.
+    preferred: what is named in the place of a node that it is a part of.
     """
     roots = list(outputs)
     order = topological(roots)
     users = _users(order, named)
-    weights: dict[Expr, int] = {}
-    depths: dict[Expr, int] = {}
-    chosen: dict[Expr, None] = {}
+    choice = _Choice(preferred)
+    weights = choice.weights
     kept = {core(root) for root in roots}
-
-    def choose(node: Expr) -> None:
-        chosen[node] = None
-        weights[node], depths[node] = 1, 0
-
     for node in order:
         if is_atom(node):
-            weights[node], depths[node] = 1, 0
+            choice.count(node, 1, 0)
             continue
-        parts = [core(arg) for arg in node.args]
-        depths[node] = 1 + max(depths[arg] for arg in (*parts, *node.args))
-        while True:
-            weights[node] = 1 + sum(weights[part] for part in parts)
-            heaviest = max(parts, key=weights.__getitem__)
-            short = weights[node] <= LONGEST and depths[node] <= DEEPEST
-            if short or weights[heaviest] == 1:
-                break
-            choose(heaviest)
-            depths[node] = 1 + max(depths[part] for part in parts)
+        parts = choice.shorten(node)
         if node in named:
-            weights[node], depths[node] = 1, 0
+            choice.count(node, 1, 0)
             continue
-        repeated = users[node] > 1 and weights[node] >= REPEATED
+        if node.op is PLACE and weights[parts[0]] >= REPEATED:
+            # A block of its own: what stands in it gets a name.
+            choice.choose(parts[0])
+            choice.count(node, _LIGHT, 1)
+        repeated = (users[node] - 1) * (weights[node] - 1) >= REPEATED - 1
         if repeated and not is_elided(node) and node not in kept:
-            choose(node)
-    return [node for node in order if node in chosen]
+            choice.choose(node)
+    return [node for node in order if node in choice.chosen]
+
+
+class _Choice:
+    """The nodes that get names, with the weight and the depth of every formula so far."""
+
+    def __init__(self, preferred: Callable[[Expr], Expr] | None) -> None:
+        self.weights: dict[Expr, int] = {}
+        self.depths: dict[Expr, int] = {}
+        self.chosen: dict[Expr, None] = {}
+        self._preferred = preferred or (lambda node: node)
+
+    def count(self, node: Expr, weight: int, depth: int) -> None:
+        """The node is written by so many parts, so deep."""
+        self.weights[node], self.depths[node] = weight, depth
+
+    def choose(self, node: Expr) -> None:
+        """A name for the node, or for what is preferred to it."""
+        inner = self._preferred(node)
+        self.chosen[inner] = None
+        self.count(inner, 1, 0)
+        if inner is not node:
+            self.count(node, _LIGHT, 1)
+
+    def shorten(self, node: Expr) -> list[Expr]:
+        """The parts of a node, the heaviest of them named as long as it is too long with them."""
+        parts = [core(arg) for arg in node.args]
+        self.depths[node] = 1 + max(self.depths[arg] for arg in (*parts, *node.args))
+        while True:
+            self.weights[node] = 1 + sum(self.weights[part] for part in parts)
+            heaviest = max(parts, key=self.weights.__getitem__)
+            short = self.weights[node] <= LONGEST and self.depths[node] <= DEEPEST
+            if short or self.weights[heaviest] <= _LIGHT:
+                return parts
+            self.choose(heaviest)
+            self.depths[node] = 1 + max(self.depths[part] for part in parts)
 
 
 def _users(order: Iterable[Expr], named: Mapping[Expr, object]) -> Counter[Expr]:

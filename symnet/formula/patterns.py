@@ -61,6 +61,23 @@ def squared(node: Expr) -> Expr | None:
     return base if base.ndim in (1, 2) else None
 
 
+def affine(value: Any) -> list[int] | None:
+    """c, a, b, ... of an integer array whose element i, j, ... is c + a i + b j; None if it has
+    no such numbers."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "i" or value.size < 2:
+        return None
+    corner = value[(0,) * value.ndim]
+    found, made = [int(corner)], np.full(value.shape, corner)
+    for axis, size in enumerate(value.shape):
+        ahead = tuple(1 if k == axis else 0 for k in range(value.ndim))
+        by = int(value[ahead] - corner) if size > 1 else 0
+        found.append(by)
+        made = made + by * np.arange(size).reshape(
+            [-1 if k == axis else 1 for k in range(made.ndim)]
+        )
+    return found if np.array_equal(made, value) else None
+
+
 def listed(value: np.ndarray[Any, Any]) -> Formula:
     """The elements of a constant array, row by row."""
     if value.ndim == 0:

@@ -9,6 +9,7 @@ from symnet.formula.algebra import is_negative, negate
 from symnet.formula.tree import (
     ONE,
     Apply,
+    Blocks,
     Chain,
     Definition,
     Element,
@@ -100,8 +101,7 @@ class Printer:
 
     def scaled(self, formula: Scaled) -> Written:
         if formula.top < 0:
-            text, _ = self.write(negate(formula))
-            return f"{self.minus}{text}", SUM
+            return f"{self.minus}{self.inside(negate(formula), CHAIN)}", SUM
         body = () if formula.body is None else (formula.body,)
         top = () if formula.top == 1 else (Number(formula.top),)
         bottom = () if formula.bottom == 1 else (Number(formula.bottom),)
@@ -186,6 +186,9 @@ class Printer:
     def array(self, formula: Listed) -> Written:
         raise NotImplementedError
 
+    def blocks(self, formula: Blocks) -> Written:
+        raise NotImplementedError
+
     def definition(self, formula: Definition) -> Written:
         return f"{self.show(formula.left)} = {self.show(formula.right)}", RELATION
 
@@ -221,5 +224,6 @@ _WRITERS: dict[type[Formula], Callable[[Printer, Any], Written]] = {
     Partial: lambda printer, formula: printer.partial(formula),
     Chain: lambda printer, formula: printer.chain(formula),
     Listed: lambda printer, formula: printer.array(formula),
+    Blocks: lambda printer, formula: printer.blocks(formula),
     Definition: lambda printer, formula: printer.definition(formula),
 }

@@ -148,7 +148,8 @@ def _where(given: Operands) -> Formula:
         return Piecewise(condition, first, second)
     if kept == 2:
         condition = _opposite(condition)
-    bracket = scaled(Fence("bracket", condition), given.scalar[0])
+    mask = isinstance(condition, Symbol) and condition.mask
+    bracket = scaled(condition if mask else Fence("bracket", condition), given.scalar[0])
     return multiply(given.product(kept), bracket)
 
 
@@ -163,15 +164,22 @@ def _may_be_infinite(formula: Formula) -> bool:
     """Whether a formula divides or takes a logarithm: 0 times it might then not be 0."""
     for part in walk(formula):
         below = part.under if isinstance(part, Scaled) else ()
-        if any(not isinstance(factor, Symbol) or not factor.size for factor in below):
+        if any(not _is_constant(factor) for factor in below):
             return True
-        if isinstance(part, (Quotient, Power, Fence, Apply)):
+        if isinstance(part, (Quotient, Power, Fence, Apply)) and not _is_constant(part):
             harmless = isinstance(part, Fence) and part.kind != "root"
             whole = isinstance(part, Power) and _is_whole(part.exponent)
             bounded = isinstance(part, Apply) and part.name in _BOUNDED
             if not (harmless or whole or bounded):
                 return True
     return False
+
+
+def _is_constant(formula: Formula) -> bool:
+    """Whether a formula is a size or the root of a positive number."""
+    if isinstance(formula, Fence) and formula.kind == "root":
+        return isinstance(formula.body, Number)
+    return isinstance(formula, Symbol) and formula.size
 
 
 def _is_whole(exponent: Formula) -> bool:

@@ -24,6 +24,7 @@ from symnet.formula.tree import (
     ONES,
     RAISED,
     Apply,
+    Blocks,
     Chain,
     Element,
     Fence,
@@ -224,6 +225,10 @@ class LatexPrinter(Printer):
                 below = TextStyle().show(label)
                 links.append(f"\\underbrace{{{self.show(factor)}}}_{{{below}}}")
         return r" \cdot ".join(links), CHAIN
+
+    def blocks(self, formula: Blocks) -> Written:
+        body = (r" \\ " if formula.stacked else " & ").join(map(self.show, formula.items))
+        return f"\\begin{{bmatrix}} {body} \\end{{bmatrix}}", ATOM
 
     def array(self, formula: Listed) -> Written:
         return f"[{self.listed(formula.items)}]", ATOM

@@ -23,6 +23,7 @@ from symnet.formula.tree import (
     EULER,
     RAISED,
     Apply,
+    Blocks,
     Chain,
     Element,
     Fence,
@@ -163,6 +164,10 @@ class TextPrinter(Printer):
     def _link(self, factor: Formula) -> str:
         least = CHAIN if not isinstance(factor, Sum) else FACTOR
         return self.inside(factor, least)
+
+    def blocks(self, formula: Blocks) -> Written:
+        shown = [self.show(item) for item in formula.items]
+        return f"[{('; ' if formula.stacked else ', ').join(shown)}]", ATOM
 
     def array(self, formula: Listed) -> Written:
         return f"[{self.listed(formula.items)}]", ATOM

@@ -10,11 +10,11 @@ from typing import ClassVar
 import numpy as np
 
 from symnet.expr import Expr, make, topological
-from symnet.formula.algebra import matrix_product, multiply, plain, scaled, single
-from symnet.formula.elements import fold, mentions, symbols
-from symnet.formula.naming import Names, core, intermediates, is_scalar, same
+from symnet.formula.algebra import matrix_product, multiply, scaled, single, transpose
+from symnet.formula.elements import fold
+from symnet.formula.equations import Equations
+from symnet.formula.naming import core, is_scalar, readable, same
 from symnet.formula.patterns import (
-    automatic_name,
     column,
     guarded_root,
     listed,
@@ -33,14 +33,12 @@ from symnet.formula.tree import (
     COLON,
     ONE,
     Apply,
-    Definition,
     Element,
     Fence,
     Formula,
     MatrixProduct,
     Number,
     Power,
-    Scaled,
     Sum,
     Symbol,
     Transpose,
@@ -52,13 +50,13 @@ from symnet.ops.gather import parts, scatter_add
 from symnet.ops.leaves import NAMED, UNKNOWN
 from symnet.ops.pointwise import Pointwise
 from symnet.ops.reduction import SOFTMAX, SUM, Reduction
+from symnet.ops.table import add
 from symnet.ops.views import IOTA
-from symnet.sizes import Shape
 
 _SMALL = 9  # a constant array of no more elements is written out
 
 
-class Translator(Views):
+class Translator(Equations):
     """Translates the nodes of one graph, under one set of names.
 
     `definitions` collects what had to be named, in the order in which it must be read; `shapes` are
@@ -73,11 +71,7 @@ class Translator(Views):
     ) -> None:
         roots = list(outputs)
         order = topological(roots)
-        super().__init__({}, Names(()), expand)
-        self.definitions: list[Definition] = []
-        self._memo: dict[Expr, Reading] = {}
-        self.columns: set[Expr] = set()
-        self.shapes: dict[Formula, Shape] = {}
+        super().__init__(expand)
         for node in order:
             if not node.args and node.name is not None:
                 self.name(node, node.name)
@@ -93,31 +87,9 @@ class Translator(Views):
 
     def name(self, node: Expr, base: str) -> Symbol:
         """Write the node by that name from now on, or by one like it if the name is taken."""
-        symbol = Symbol(self.names.fresh(base))
+        symbol = Symbol(self.names.fresh(readable(base)))
         self.named[node] = symbol
         return symbol
-
-    def define_long(self, outputs: Iterable[Expr]) -> None:
-        """Name and define what would make the formulas of these outputs too long."""
-        for node in intermediates(outputs, self.named):
-            symbol = Symbol(self.names.fresh(*automatic_name(node)))
-            self.definitions.append(self.equation(node, symbol))
-            self.shapes[symbol] = node.shape
-            self.named[node] = symbol
-
-    def equation(self, node: Expr, symbol: Formula) -> Definition:
-        """What the node is, as the definition of a symbol: element by element if need be."""
-        before = len(self.definitions)
-        right = self.body(node)
-        last = self.definitions[-1] if len(self.definitions) > before else None
-        if last is None or not isinstance(last.left, Element) or last.left.base != right:
-            return Definition(symbol, right)
-        # The name that the body was given is not needed: this definition takes its place.
-        self.definitions.pop()
-        assert isinstance(right, Symbol)
-        self.names.taken.discard(right.name)
-        self.named[node.args[0] if node.op is NAMED else node] = symbol
-        return Definition(Element(symbol, last.left.indices), last.right)
 
     def body(self, node: Expr) -> Formula:
         """What the node is, even if it has a name of its own."""
@@ -133,21 +105,9 @@ class Translator(Views):
     def loose(self, node: Expr) -> Reading:
         if node in self.named:
             return Reading(self.named[node], node.shape)
-        if node not in self._memo:
-            self._memo[node] = self._translate(node)
-        return self._memo[node]
-
-    def needed(self, formulas: Iterable[Formula]) -> list[Definition]:
-        """The definitions that these formulas rest on, in order of definition."""
-        wanted = symbols(tuple(formulas))
-        kept = []
-        for definition in reversed(self.definitions):
-            left = definition.left
-            name = left.base if isinstance(left, Element) else left
-            if isinstance(name, Symbol) and name.name in wanted:
-                kept.append(definition)
-                wanted |= symbols(definition.right)
-        return kept[::-1]
+        if node not in self.memo:
+            self.memo[node] = self._translate(node)
+        return self.memo[node]
 
     def _translate(self, node: Expr) -> Reading:
         read = self._written(node)
@@ -169,23 +129,16 @@ class Translator(Views):
             return Reading(writer(self, node), node.shape)
         return Reading(Apply(node.op.name, tuple(map(self.array, node.args))), node.shape)
 
-    def introduce(self, node: Expr, base: str, numbered: bool = False) -> Formula:
-        """A name for the node, defined element by element."""
-        symbol = Symbol(self.names.fresh(base, numbered))
-        indices = self.letters(node.shape)
-        self.named.pop(node, None)
-        with self.inside(indices):
-            body = self.element(node, indices)
-        self.definitions.append(Definition(Element(symbol, indices), body))
-        self.named[node] = symbol
-        return symbol
-
     def _whole_pointwise(self, node: Expr) -> Reading:
         if any(core(arg).op is IOTA for arg in node.args):
-            return Reading(self.introduce(node, "Y"), node.shape)
+            base = "Y" if node.op.name == "equal" or node.dtype != BOOL else "M"
+            return Reading(self.introduce(node, base), node.shape)
         root = guarded_root(node)
         if root is not None:
             return self._root(root)
+        joined = self.in_blocks(node) if node.op is add else None
+        if joined is not None:
+            return Reading(joined, node.shape)
         args = list(node.args)
         columns = [column(arg) is not None for arg in args]
         if node.op.name == "multiply" and columns == [True, False]:
@@ -203,7 +156,7 @@ class Translator(Views):
         if source is None:
             return self.loose(node)
         if source not in self.named:
-            self._introduce_column(source)
+            self.introduce_column(source)
         self.columns.add(node)
         return Reading(self.named[source], node.shape)
 
@@ -228,28 +181,16 @@ class Translator(Views):
             return read
         return Reading(spread(read, node.shape), node.shape)
 
-    def _introduce_column(self, node: Expr) -> None:
-        """A name for a reduction that stands beside each row; its coefficient stays outside."""
-        indices = self.letters(node.shape)
-        with self.inside(indices):
-            product = scaled(self.element(node, indices), scalar=True)
-        names = {index.name for index in indices if isinstance(index, Symbol)}
-        inner: Formula = plain(product)
-        outside = Scaled()
-        if not mentions((product.over[:-1], product.under), names):
-            outside, inner = replace(product, over=product.over[:-1]), product.over[-1]
-        symbol = Symbol(self.names.fresh("s"))
-        self.definitions.append(Definition(Element(symbol, indices), inner))
-        self.named[node] = plain(replace(outside, body=symbol))
-
     def _whole_cast(self, node: Expr) -> Reading:
         inner = node.args[0]
         if inner.dtype != BOOL:
             return self.loose(inner)
         if any(core(arg).op is IOTA for arg in inner.args):
-            return Reading(self.introduce(node, "Y"), node.shape)
+            base = "Y" if inner.op.name == "equal" else "M"
+            return Reading(self.introduce(node, base), node.shape)
         read = self.loose(inner)
-        return Reading(Fence("bracket", read.formula), read.shape)
+        mask = isinstance(read.formula, Symbol) and read.formula.mask
+        return Reading(read.formula if mask else Fence("bracket", read.formula), read.shape)
 
     def _whole_einsum(self, node: Expr) -> Formula:
         letters, out = split(node.attrs["spec"])
@@ -312,10 +253,13 @@ class Translator(Views):
         return matrix_product([diagonal(self.array(values)), self.array(hot)])
 
     def _whole_softmax(self, node: Expr) -> Formula:
-        arguments: tuple[Formula, ...] = (self.array(node.args[0]),)
-        if node.attrs["axes"] != (node.ndim - 1,):
-            arguments += tuple(Symbol(f"axis {axis}") for axis in node.attrs["axes"])
-        return Apply("softmax", arguments, r"\operatorname{softmax}")
+        (arg,), axes = node.args, node.attrs["axes"]
+        turned = node.ndim == 2 and axes == (0,)
+        if axes != (node.ndim - 1,) and not turned:
+            return self.introduce(node, "T", True)
+        inner = self.transposed(arg) if turned else self.array(arg)
+        found = Apply("softmax", (inner,), r"\operatorname{softmax}")
+        return transpose(found) if turned else found
 
     def _whole_log_softmax(self, node: Expr) -> Formula:
         return log_formula(self.array(make(SOFTMAX, node.args, axes=node.attrs["axes"])))

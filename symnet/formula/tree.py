@@ -22,10 +22,12 @@ class Number(Formula):
 
 @dataclass(frozen=True, slots=True)
 class Symbol(Formula):
-    """A name, as the user typed it; `size` if it names a size of an axis."""
+    """A name, as the user typed it; `size` if it names a size of an axis, `mask` if its elements
+    are the brackets of a condition, 0 or 1."""
 
     name: str
     size: bool = False
+    mask: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +171,25 @@ class Listed(Formula):
 
 
 @dataclass(frozen=True, slots=True)
+class Blocks(Formula):
+    """Blocks side by side, or with `stacked` one below the other; 0 is a block of zeros.
+
+    `sizes` are those of the blocks along the axis on which they follow one another.
+    """
+
+    items: tuple[Formula, ...]
+    sizes: tuple[object, ...]
+    stacked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Definition(Formula):
-    """left = right: one line of a sheet or a legend."""
+    """left = right: one line of a sheet or a legend. `shape` is that of the array whose elements it
+    defines, if it defines elements."""
 
     left: Formula
     right: Formula
+    shape: tuple[object, ...] = ()
 
 
 COLON = Symbol(":")

@@ -11,8 +11,10 @@ from symnet.formula.algebra import (
     scaled,
     transpose,
 )
+from symnet.formula.blocks import row_of
 from symnet.formula.elements import Elements
 from symnet.formula.naming import core, is_scalar, is_squeeze
+from symnet.formula.narrow import narrowed
 from symnet.formula.patterns import index_range
 from symnet.formula.products import as_matrix_product
 from symnet.formula.readings import Reading, diagonal, pick
@@ -23,10 +25,12 @@ from symnet.formula.tree import (
     ONE,
     ZERO,
     Apply,
+    Blocks,
     Definition,
     Element,
     Fence,
     Formula,
+    Listed,
     Relation,
     Symbol,
     Transpose,
@@ -43,6 +47,7 @@ class Views(Elements):
 
     definitions: list[Definition]
     columns: set[Expr]
+    units: dict[tuple[Formula, Shape], Symbol]
 
     def whole_reshape(self, node: Expr) -> Reading:
         (inner,) = node.args
@@ -75,6 +80,9 @@ class Views(Elements):
             return self._sliced(node, drop=True)
         if node not in self.named and node.op is RESHAPE and node.ndim > node.args[0].ndim:
             return self._squeezed(node.args[0])
+        kept = tuple(size for size in node.shape if size != 1)
+        if node not in self.named and isinstance(node.op, Pointwise) and kept != node.shape:
+            return self.array(narrowed(node))
         return pick(self.array(node), tuple(ZERO if size == 1 else COLON for size in node.shape))
 
     def whole_slice(self, node: Expr) -> Formula:
@@ -98,8 +106,30 @@ class Views(Elements):
         return pick(self.array(node.args[0]), tuple(indices))
 
     def whole_concat(self, node: Expr) -> Formula:
+        """Blocks side by side or below each other."""
+        found = self.in_blocks(node)
+        if found is not None:
+            return found
         operands = tuple(self.array(arg) for arg in node.args)
         return Apply("concat", (*operands, Symbol(f"axis {node.attrs['axis']}")))
+
+    def in_blocks(self, node: Expr) -> Formula | None:
+        """A matrix or vector put together from blocks; None for what is no such thing."""
+        row = row_of(node, self.named) if node.ndim in (1, 2) else None
+        if row is None:
+            return None
+        found: list[Formula] = []
+        for block in row.blocks:
+            if block.node is None:
+                found.append(ZERO)
+            elif node.ndim == 1 and block.size == 1:
+                found.append(self._squeezed(block.node))
+            else:
+                found.append(self.array(block.node))
+        sizes = tuple(block.size for block in row.blocks)
+        if node.ndim == 1 and set(sizes) == {1} and ZERO not in found:
+            return Listed(tuple(found))
+        return Blocks(tuple(found), sizes, stacked=row.axis == 0)
 
     def whole_place(self, node: Expr) -> Formula:
         """Zeros with the operand at a place: a row or column by a unit vector, else the slice."""
@@ -113,6 +143,9 @@ class Views(Elements):
                 return multiply(scaled(value, True), scaled(unit, False))
             pair = [value, Transpose(unit)] if axis == 1 else [unit, transpose(value)]
             return matrix_product(pair)
+        found = self.in_blocks(node)
+        if found is not None:
+            return found
         places = tuple(
             COLON if size == whole else index_range(first, step, size)
             for first, step, size, whole in zip(
@@ -124,14 +157,15 @@ class Views(Elements):
     def _unit(self, place: object, node: Expr, axis: int) -> Formula:
         """The unit vector of a place on an axis, defined by a bracket."""
         at = size_formula(place)  # type: ignore[arg-type]
-        (letter,) = self.letters(node.shape[axis : axis + 1])
+        size = node.shape[axis : axis + 1]
+        known = self.units.get((at, size))
+        if known is not None and known.name in self.names.taken:
+            return known
+        (letter,) = self.letters(size)
         bracket = Fence("bracket", Relation("=", letter, at))
-        for known in self.definitions:
-            left = known.left
-            if known.right == bracket and isinstance(left, Element) and left.indices == (letter,):
-                return left.base
         symbol = Symbol(self.names.fresh(f"e_{place}" if isinstance(place, int) else "e_last"))
-        self.definitions.append(Definition(Element(symbol, (letter,)), bracket))
+        self.definitions.append(Definition(Element(symbol, (letter,)), bracket, size))
+        self.units[at, size] = symbol
         return symbol
 
     def whole_permute(self, node: Expr) -> Formula:
