@@ -15,8 +15,8 @@ from symnet.errors import ParseError
 from symnet.expr import Expr
 from symnet.ops.pointwise import Pointwise
 from symnet.parse import CALLEES, parse, parse_formula
-from symnet.parse.grammar import DEEPEST
-from symnet.parse.tokens import LONGEST
+from symnet.parse.tokens import LONGEST, ONES
+from symnet.parse.words import DEEPEST
 from symnet.reference import evaluate
 from symnet.simplify import simplify
 
@@ -70,6 +70,32 @@ READ = {
     ".5*x + 2.": 0.5 * x + 2,
     "W_1*β + W₁": NAMES["W_1"] * NAMES["β"] + NAMES["W_1"],
     "  x\n\t+ y ": x + y,
+    "2 x": 2 * x,
+    "2x y": (2 * x) * y,
+    "x y/w": (x * y) / w,
+    "x/y w": (x / y) * w,
+    "2 (x − y)": 2 * (x - y),
+    "(x)(y)": x * y,
+    "x² y": x**2 * y,
+    "1/2 x": number(1) / number(2) * x,
+    "tanh²(x) y": sn.tanh(x) ** 2 * y,
+    "sech²(x)": (1 / sn.cosh(x)) ** 2,
+    "log x y": sn.log(x) * y,
+    "log x²": sn.log(x**2),
+    "log |x|": sn.log(abs(x)),
+    "x |y|": x * abs(y),
+    "||x| |y||": abs(abs(x) * abs(y)),
+    "| x | * 2": abs(x) * 2,
+    "x ⊘ y": x / y,
+    "⌊x⌋": sn.floor(x),
+    "[x > 0] y": sn.astype(x > 0, "float64") * y,
+    "{x if x > 0, else 0.1 x}": sn.where(x > 0, x, 0.1 * x),
+    "(x > 0) ∧ (y ≤ 2)": sn.logical_and(x > 0, y <= 2),
+    "x != y": sn.not_equal(x, y),
+    "x < y": x < y,
+    "a x  where  a = y + 1": (y + 1) * x,
+    "x where σ(t) = 1/(1 + e^(−t))": x,
+    "∞": number(math.inf),
 }
 
 
@@ -80,15 +106,10 @@ def test_text_is_read_as_the_expression(text):
 
 REFUSED = {
     "": (0, "ends too early"),
-    "2 x": (2, "operator is missing before 'x'"),
-    "2x": (1, "operator is missing before 'x'"),
-    "x y": (2, "operator is missing"),
     "x 2": (2, "operator is missing"),
-    "2(x)": (1, "operator is missing"),
-    "(x)(y)": (3, "operator is missing"),
-    "x² y": (3, "operator is missing"),
-    "2e": (1, "operator is missing"),
+    "(x) 2": (4, "operator is missing"),
     "x(y)": (0, "no function x"),
+    "tanhh (x)": (0, "did you mean tanh?"),
     "x +": (3, "ends too early"),
     "x + * y": (4, "'*' is not expected"),
     "(x": (0, "never closed"),
@@ -103,11 +124,30 @@ REFUSED = {
     "e": (0, "Euler"),
     "x²^3": (2, "parentheses"),
     "x⁻": (1, "not an exponent"),
-    "x ; y": (2, "has no meaning"),
-    "x = y": (2, "has no meaning"),
+    "x ; y": (2, "not expected"),
+    "x = y": (2, "not expected"),
+    "x ? y": (2, "has no meaning"),
     "__import__('os')": (0, "no function __import__"),
     "x.real": (1, "has no meaning"),
-    "x < y": (2, "has no meaning"),
+    "2e": (1, "Euler"),
+    "x² ³": (3, "parentheses"),
+    "x where y": (9, "ends too early"),
+    "x where tanh = y": (8, "tanh is a function"),
+    "x where y = 2; y = 3": (15, "defined already"),
+    "x if y": (2, "not expected"),
+    "{x if y, else 2}": (6, "a condition such as x > 0"),
+    "{x for y, else 2}": (8, "'if' is missing"),
+    "v[n]": (1, "1 indices for 0 axes"),
+    "Σ v": (0, "needs letters"),
+    "Σ_n Σ_n x": (4, "index already"),
+    "∂L": (0, "∂L/∂w"),
+    "(x, y)": (0, "several"),
+    "tanh(axis)": (9, "not expected"),
+    "softmax(x)": (0, "takes an array"),
+    f"2 {ONES}": (0, "how many elements"),
+    "x²⁽": (1, "not an exponent"),
+    "‖x": (0, "never closed"),
+    "{x if y > 2": (11, "ends too early"),
     "|x": (0, "never closed"),
     "1e999": (0, "too large"),
     "x, y": (1, "not expected"),
@@ -248,7 +288,13 @@ def test_what_is_printed_is_read_back_as_the_same_expression(tree):
     assert parse(shown(expr), NAMES) is expr
 
 
-@given(st.text(alphabet="xyew12.+-*/^()|,²√σ′ tanh_", max_size=30))
+WORDS = [*"xyewA12.+-*/^()|[]{},;:=<>²√σ′ᵀ⊙‖⌊⌋Σ∂∘⁽⁾ ", ONES, "tanh", "log ", "_n", "[n,:]", " if ",
+         ", else ", " where ", "softmax(", "axis 0", "∂L/∂", "diag(", "concat(",
+         "reshape("]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=20).map("".join))
 def test_any_text_is_read_or_refused(text):
+    matrix = sn.input("A", ("N", 3), "float64")
     with suppress(ParseError):
-        assert isinstance(parse(text), Expr)
+        assert isinstance(parse(text, {"A": matrix}), Expr)

@@ -1,8 +1,9 @@
-"""Formulas from text."""
+"""Formulas, and whole sheets of them, from text."""
 
 from __future__ import annotations
 
-from symnet.parse.grammar import CALLEES as CALLEES
-from symnet.parse.grammar import Parsed as Parsed
-from symnet.parse.grammar import parse as parse
-from symnet.parse.grammar import parse_formula as parse_formula
+from symnet.parse.callees import CALLEES as CALLEES
+from symnet.parse.formulas import Parsed as Parsed
+from symnet.parse.formulas import parse as parse
+from symnet.parse.formulas import parse_formula as parse_formula
+from symnet.parse.sheets import parse_sheet as parse_sheet

@@ -1,286 +1,380 @@
-"""Formulas from text, by a grammar of our own. Nothing in the text is ever executed.
+"""The grammar of formulas: from words to a tree. Nothing in the text is ever executed.
 
-    sum      = product (("+" | "-") product)*
-    product  = signed (("*" | "/") signed)*
-    signed   = ("+" | "-")* power
-    power    = primary [superscript | ("^" | "**") signed]
-    primary  = number | name | function "(" sum ("," sum)* ")" | "(" sum ")" | "|" sum "|"
+    formula   = condition ["where" equation (";" equation)*]
+    condition = relation (("and" | "or") relation)*, by their signs
+    relation  = sum [("<" | "≤" | ">" | "≥" | "=" | "≠") sum]
+    sum       = product (("+" | "-") product)*
+    product   = signed (["*" | "×" | "⊙" | "/" | "⊘"] signed)*
+    signed    = ("+" | "-")* power
+    power     = postfix [("^" | "^∘") signed]
+    postfix   = primary (superscript | "ᵀ" | "[" index ("," index)* "]")*
+    primary   = number | name | "∂" name "/" "∂" name | "1" in bold | "∞" | "√" primary
+              | function "(" condition ("," condition)* ")" | log power
+              | "(" condition ")" | "|" sum "|" | "‖" sum "‖" | "⌊" sum "⌋"
+              | "[" condition ("," condition)* "]" | "{" sum "if" condition "," "else" sum "}"
+              | ("Σ" | "Π" | "max" | "min" | "argmax") "_" letters product
 
-Products need their sign: `2 x` is an error. Also read: · × ⊙ for *, − for -, x² for x^2, x₁ for
-x_1, √ before a primary, π, and e^x for exp(x).
+Factors side by side are a product, with a space before what could be read as an argument or an
+index: `a (1 − a)` and `a [x > 0]` against `f(x)` and `v[n]`. A sum over letters takes in the whole
+product behind it. Also read: · for *, − for -, ** for ^, x₁ for x_1, tanh²(x) for tanh(x)².
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Final
 
-from symnet.errors import ParseError
-from symnet.expr import Dtype, Expr, make
-from symnet.functions import FUNCTIONS
-from symnet.ops.core import FLOAT32, FLOAT64, FLOATS, number
-from symnet.ops.leaves import UNKNOWN, input
-from symnet.ops.pointwise import Pointwise
-from symnet.parse.tokens import Token, fault, tokenize
+from symnet.parse.tokens import ONES, Token
+from symnet.parse.tree import (
+    Axis,
+    Bracket,
+    Call,
+    Cases,
+    Compared,
+    Equation,
+    Fenced,
+    Listed,
+    Name,
+    Negated,
+    Node,
+    Numeral,
+    Ones,
+    Over,
+    Part,
+    Product,
+    Raised,
+    Roots,
+    Span,
+    Total,
+    Transposed,
+)
+from symnet.parse.words import DEEPEST, Words
 
-DEEPEST: Final = 60
-_BINARY: Final = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 4}
-_SIGN_BINDS: Final = 3
-_ENDING: Final = ("number", "name", "power")
-_OPERATIONS: Final = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "^": "pow"}
-
-
-@dataclass(frozen=True)
-class Callee:
-    """A function that text may call, with the fewest and the most arguments it takes."""
-
-    apply: Callable[..., Expr]
-    fewest: int
-    most: int
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """A formula read from text, and what its names stand for, in the order of their reading."""
-
-    expr: Expr
-    names: Mapping[str, Expr]
-
-
-_ACTIVATIONS = {
-    "pow": (2, 2), "square": (1, 1), "reciprocal": (1, 1), "rsqrt": (1, 1), "logaddexp": (2, 2),
-    "relu": (1, 1), "leaky_relu": (1, 2), "prelu": (2, 2), "elu": (1, 2), "selu": (1, 1),
-    "log_sigmoid": (1, 1), "silu": (1, 1), "gelu": (1, 1), "mish": (1, 1), "softsign": (1, 1),
-    "hardtanh": (1, 3), "hardswish": (1, 1), "clip": (3, 3),
-}  # fmt: skip
-_ALIASES = {
-    "σ": "sigmoid", "ln": "log", "max": "maximum", "min": "minimum", "arcsin": "asin",
-    "arccos": "acos", "arctan": "atan", "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh",
-    "√": "sqrt",
-}  # fmt: skip
+FOLDS: Final = ("Σ", "Π", "max", "min", "argmax")
+BARE: Final = frozenset({"log", "ln"})
+_RELATIONS: Final = frozenset("<≤>≥=≠")
+_JOINED: Final = frozenset("∧\N{LOGICAL OR}")
+_FACTORS: Final = frozenset("*×⊙⊘/")
+_WORDS: Final = frozenset({"if", "else", "where"})
+_OPENING: Final = frozenset({*"(√‖⌊{∂ΣΠ∞", ONES})
+_ALIKE: Final = 0.75
 
 
-def _callees() -> dict[str, Callee]:
-    found = {
-        name: Callee(row, row.arity, row.arity)
-        for name, row in FUNCTIONS.items()
-        if isinstance(row, Pointwise) and row.gives == "same" and row.arity <= 2
-    }
-    for name, (fewest, most) in _ACTIVATIONS.items():
-        found[name] = Callee(FUNCTIONS[name], fewest, most)  # type: ignore[arg-type]
-    return found | {alias: found[name] for alias, name in _ALIASES.items()}
+class Grammar(Words):
+    """Reads the tree of a text. Its recursion is as deep as the text's nesting, and bounded."""
 
+    def __init__(
+        self,
+        text: str,
+        words: Sequence[Token],
+        given: Collection[str],
+        functions: Collection[str],
+        callees: Collection[str],
+    ) -> None:
+        super().__init__(text, words)
+        self.given, self.functions, self.callees = given, functions, callees
 
-CALLEES: Final[Mapping[str, Callee]] = _callees()
+    def formula(self) -> tuple[Node, tuple[Equation, ...]]:
+        """A formula, and what is said behind `where`."""
+        body = self._side()
+        equations = []
+        if self.peek().text == "where" and self.peek().kind == "name":
+            self.next()
+            equations.append(self.equation())
+            while self.peek().text == ";":
+                self.next()
+                equations.append(self.equation())
+        self.end()
+        return body, tuple(equations)
 
+    def equation(self) -> Equation:
+        """left = right; of left = middle = right the middle is read, and left out."""
+        left = self._postfix()
+        sign = self.next()
+        if sign.text != "=":
+            self.unexpected(sign)
+        right = self._side()
+        while self.peek().text == "=":
+            self.next()
+            right = self._side()
+        return Equation(sign.place, left, right)
 
-def parse(text: str, names: Mapping[str, Expr] | None = None) -> Expr:
-    """The expression that a text writes; see `parse_formula`."""
-    return parse_formula(text, names).expr
+    def _side(self) -> Node:
+        """A side of an equation, or a formula: a sign of equality ends it."""
+        return self.condition(_RELATIONS - {"="})
 
-
-def parse_formula(
-    text: str, names: Mapping[str, Expr] | None = None, functions: Sequence[str] = ()
-) -> Parsed:
-    """The expression that a text writes, and its names.
-
-    names: what names stand for; any other becomes a scalar float64 input of that name. functions:
-    names that are unknown functions, so that f(x) and f'(x) may be written. Numbers are float32 if
-    all given names are, else float64. ParseError, with a caret under the place, for anything that
-    the grammar does not say; the length and the nesting of a text are bounded.
-    """
-    return _Parser(text, names or {}, frozenset(functions)).parse()
-
-
-class _Parser:
-    """Precedence climbing over tokens. Its recursion is as deep as the text's nesting."""
-
-    def __init__(self, text: str, names: Mapping[str, Expr], functions: frozenset[str]) -> None:
-        self.text, self.given, self.functions = text, names, functions
-        self.tokens = tokenize(text)
-        self.at = 0
-        self.depth = 0
-        self.used: dict[str, Expr] = {}
-        self.dtype = _number_dtype(names)
-
-    def parse(self) -> Parsed:
-        expr = self._climb(1)
-        token = self._next()
-        if token.kind != "end":
-            raise self._unexpected(token)
-        return Parsed(expr, self.used)
-
-    def _peek(self) -> Token:
-        return self.tokens[self.at]
-
-    def _next(self) -> Token:
-        token = self.tokens[self.at]
-        if token.kind != "end":
-            self.at += 1
-        return token
-
-    def _unexpected(self, token: Token) -> ParseError:
-        if token.kind == "end":
-            return fault(self.text, token.place, "the formula ends too early")
-        before = self.tokens[self.at - 2] if self.at > 1 else None
-        starts = token.kind in ("number", "name") or token.text in ("(", "√")
-        ended = before is not None and (before.kind in _ENDING or before.text in (")", "|"))
-        message = f"{token.text!r} is not expected here"
-        if starts and ended:
-            message = f"an operator is missing before {token.text!r}: write *"
-        return fault(self.text, token.place, message)
-
-    def _climb(self, least: int) -> Expr:
-        """An expression of operators that bind at least so tightly."""
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise fault(self.text, self._peek().place, f"nested deeper than {DEEPEST}")
-        left = self._signed(least)
-        while (binds := _BINARY.get(self._peek().text, 0)) >= least:
-            operator = self._next()
-            power = operator.text == "^"
-            # A power groups to the right, and its exponent may have a sign.
-            right = self._climb(_SIGN_BINDS if power else binds + 1)
-            left = self._apply(operator, left, right)
-        self.depth -= 1
+    def condition(self, signs: Collection[str] = _RELATIONS) -> Node:
+        """A sum, a relation of sums, or several relations joined."""
+        self.deeper()
+        left = self._relation(signs)
+        before = self.depth
+        while self.peek().text in _JOINED:
+            sign = self.next()
+            self.deeper()
+            left = Compared(sign.place, sign.text, left, self._relation(signs))
+        self.depth = before - 1
         return left
 
-    def _apply(self, operator: Token, left: Expr, right: Expr) -> Expr:
-        apply = Expr.dispatch[_OPERATIONS[operator.text]]
-        result: Expr = apply(left, right)
-        return result
+    def _relation(self, signs: Collection[str]) -> Node:
+        left = self.sum()
+        if self.peek().text not in signs:
+            return left
+        sign = self.next()
+        return Compared(sign.place, sign.text, left, self.sum())
 
-    def _signed(self, least: int) -> Expr:
-        negative = False
-        signs = 0
-        while self._peek().text in ("+", "-") and least <= _SIGN_BINDS:
-            negative ^= self._next().text == "-"
-            signs += 1
-        operand = self._climb(_BINARY["^"]) if signs else self._powered()
-        if not negative:
-            return operand
-        if operand.op.name == "constant":
-            return number(-operand.attrs["value"], operand.dtype)
-        return -operand
+    def sum(self) -> Node:
+        """Terms."""
+        place = self.peek().place
+        terms = [("+", self._product())]
+        while self.peek().text in ("+", "-"):
+            sign = self.next().text
+            terms.append((sign, self._product()))
+        return terms[0][1] if len(terms) == 1 else Total(place, tuple(terms))
 
-    def _powered(self) -> Expr:
-        base = self._primary()
-        token = self._peek()
-        if token.kind != "power":
+    def _product(self) -> Node:
+        place = self.peek().place
+        factors = [("", self._signed())]
+        while True:
+            token = self.peek()
+            if token.text in _FACTORS:
+                factors.append((self.next().text, self._signed()))
+            elif self._begins_factor(token):
+                factors.append(("", self._power()))
+            else:
+                break
+        return factors[0][1] if len(factors) == 1 else Product(place, tuple(factors))
+
+    def _begins_factor(self, token: Token) -> bool:
+        """Whether a word behind a factor begins another one, with no sign between."""
+        if token.kind == "name":
+            return token.text not in _WORDS or token.text in self.given
+        if token.text in ("|", "‖"):
+            # Closing signs have no space before them, or else no operand behind.
+            after = self.tokens[self.at + 1]
+            operand = after.kind in ("number", "name") or after.text in _OPENING
+            return token.spaced and token.tight and operand
+        return token.kind == "sign" and (token.text in _OPENING or token.text == "[")
+
+    def _signed(self) -> Node:
+        negative, place = False, self.peek().place
+        while self.peek().text in ("+", "-"):
+            negative ^= self.next().text == "-"
+        body = self._power()
+        return Negated(place, body) if negative else body
+
+    def _power(self) -> Node:
+        base = self._postfix()
+        sign = self.peek()
+        if sign.text not in ("^", "^∘"):
             return base
-        self._next()
-        if self._peek().text == "^" or self._peek().kind == "power":
-            raise fault(self.text, self._peek().place, "a power of a power needs parentheses")
-        return Expr.dispatch["pow"](base, number(float(token.text), self.dtype))  # type: ignore[no-any-return]
+        self.next()
+        if isinstance(base, Raised) and base.raised:
+            raise self.fault(sign.place, "a power of a power needs parentheses")
+        # A power groups to the right, and its exponent may have a sign.
+        self.deeper()
+        exponent = self._signed()
+        self.depth -= 1
+        return Raised(sign.place, base, exponent, elementwise=sign.text == "^∘")
 
-    def _primary(self) -> Expr:
-        token = self._next()
+    def _postfix(self) -> Node:
+        node = self._indexed(self._primary())
+        for _ in range(DEEPEST):
+            token = self.peek()
+            if token.kind == "power":
+                if isinstance(node, Raised) and node.raised:
+                    raise self.fault(token.place, "a power of a power needs parentheses")
+                self.next()
+                exponent = Numeral(token.place, float(token.text))
+                node = Raised(token.place, node, exponent, raised=True)
+            elif token.text == "ᵀ":
+                node = Transposed(self.next().place, node)
+            elif token.text == "[" and not token.spaced:
+                node = self._indexed(node)
+            else:
+                return node
+        raise self.fault(self.peek().place, f"nested deeper than {DEEPEST}")
+
+    def _indexed(self, node: Node) -> Node:
+        for _ in range(DEEPEST):
+            opening = self.peek()
+            if opening.text != "[" or opening.spaced:
+                return node
+            self.next()
+            indices = [self._index()]
+            while self.peek().text == ",":
+                self.next()
+                indices.append(self._index())
+            self.close(opening)
+            node = Part(opening.place, node, tuple(indices))
+        raise self.fault(self.peek().place, f"nested deeper than {DEEPEST}")
+
+    def _index(self) -> Node:
+        place = self.peek().place
+        parts: list[Node | None] = [None]
+        while self.peek().text not in (",", "]"):
+            if self.peek().text == ":" and len(parts) < 3:
+                self.next()
+                parts.append(None)
+            elif parts[-1] is None:
+                parts[-1] = self.sum()
+            else:
+                self.unexpected(self.peek())
+        if len(parts) == 1 and parts[0] is not None:
+            return parts[0]
+        if len(parts) == 1:
+            self.unexpected(self.peek())
+        return Span(place, *parts)
+
+    def _primary(self) -> Node:
+        token = self.next()
         if token.kind == "number":
-            return self._number(token)
+            return Numeral(token.place, float(token.text))
         if token.kind == "name":
             return self._name(token)
-        if token.text == "√":
-            return self._roots()
-        if token.text in ("(", "|"):
-            inner = self._climb(1)
-            self._close(token)
-            return inner if token.text == "(" else abs(inner)
-        raise self._unexpected(token)
+        match token.text:
+            case "√":
+                return self._roots(token)
+            case "(":
+                return self._parentheses(token)
+            case "|" | "‖" | "⌊":
+                body = self.condition()
+                self.close(token)
+                return Fenced(token.place, token.text, body)
+            case "[":
+                return Bracket(token.place, self._items(token))
+            case "{":
+                return self._cases(token)
+            case "Σ" | "Π":
+                return self._over(token, token.text, self.below(token))
+            case "∂":
+                return self._partial(token)
+            case "∞":
+                return Numeral(token.place, float("inf"))
+            case word if word == ONES:
+                return Ones(token.place)
+        self.unexpected(token)
 
-    def _roots(self) -> Expr:
+    def _items(self, opening: Token) -> tuple[Node, ...]:
+        found = [self._argument()]
+        while self.peek().text == ",":
+            self.next()
+            found.append(self._argument())
+        self.close(opening)
+        return tuple(found)
+
+    def _argument(self) -> Node:
+        """A value, or `axis 0`."""
+        token = self.peek()
+        if token.text != "axis" or "axis" in self.given:
+            return self.condition()
+        self.next()
+        number = self.next()
+        if number.kind != "number" or not number.text.isdecimal():
+            self.unexpected(number)
+        return Axis(token.place, int(number.text))
+
+    def _parentheses(self, opening: Token) -> Node:
+        body = self.condition()
+        items = [body]
+        while self.peek().text == ",":
+            self.next()
+            items.append(self.condition())
+        self.close(opening)
+        return body if len(items) == 1 else Listed(opening.place, tuple(items))
+
+    def _roots(self, token: Token) -> Node:
         count = 1
-        while self._peek().text == "√":
-            self._next()
+        while self.peek().text == "√":
+            self.next()
             count += 1
-        operand = self._primary()
-        for _ in range(count):
-            operand = CALLEES["√"].apply(operand)
-        return operand
+        return Roots(token.place, count, self._indexed(self._primary()))
 
-    def _close(self, opening: Token) -> None:
-        wanted = ")" if opening.text == "(" else "|"
-        token = self._next()
-        if token.kind == "end":
-            raise fault(self.text, opening.place, f"this {opening.text} is never closed")
-        if token.text != wanted:
-            raise self._unexpected(token)
+    def _cases(self, opening: Token) -> Node:
+        first = self.sum()
+        self._word("if")
+        condition = self.condition()
+        comma = self.next()
+        if comma.text != ",":
+            self.unexpected(comma)
+        self._word("else")
+        second = self.sum()
+        self.close(opening)
+        return Cases(opening.place, condition, first, second)
 
-    def _number(self, token: Token) -> Expr:
-        value = float(token.text)
-        if not math.isfinite(value) or (self.dtype == FLOAT32 and abs(value) > 3.4e38):
-            raise fault(self.text, token.place, f"{token.text} is too large for {self.dtype}")
-        return number(value, self.dtype)
+    def _word(self, word: str) -> None:
+        token = self.next()
+        if token.kind != "name" or token.text != word:
+            raise self.fault(token.place, f"{word!r} is missing here: {{a if x > 0, else b}}")
 
-    def _name(self, token: Token) -> Expr:
-        name = token.text
+    def _partial(self, token: Token) -> Node:
+        """∂L/∂w, as one name."""
+        words = [self.next() for _ in range(4)]
+        kinds = [word.text if word.kind == "sign" else word.kind for word in words]
+        if kinds != ["name", "/", "∂", "name"]:
+            raise self.fault(token.place, "a derivative is written as ∂L/∂w")
+        return Name(token.place, f"∂{words[0].text}/∂{words[3].text}")
+
+    def _over(self, token: Token, name: str, letters: tuple[str, ...]) -> Node:
+        self.deeper()
+        body = self._product()
+        self.depth -= 1
+        return Over(token.place, name, letters, body)
+
+    def _name(self, token: Token) -> Node:
+        name, behind = token.text, self.peek()
         if name in self.given:
-            self.used[name] = self.given[name]
-            return self.given[name]
-        if self._peek().text in ("(", "′"):
+            return Name(token.place, name)
+        head, mark, letter = name.partition("_")
+        if mark and head in FOLDS and (letter or behind.text == "{"):
+            return self._over(token, head, (letter,) if letter else self.braced())
+        called = behind.text == "(" and (not behind.spaced or name in self.callees)
+        if called or behind.text == "′" or behind.kind == "order":
             return self._call(token)
-        if name == "e":
-            return self._euler(token)
-        if name in ("π", "pi"):
-            return number(math.pi, self.dtype)
-        if name in CALLEES and name != "σ":
-            raise fault(self.text, token.place, f"{name} is a function: write {name}(...)")
-        if name not in self.used:
-            self.used[name] = input(name, dtype=FLOAT64)
-        return self.used[name]
+        if name not in self.callees or name in self.functions:
+            self._check_product(token, behind)
+            return Name(token.place, name)
+        if behind.kind == "power":
+            return self._raised_call(token)
+        if name in BARE and (behind.kind == "number" or self._begins_factor(behind)):
+            self.deeper()
+            body = self._power()
+            self.depth -= 1
+            return Call(token.place, name, (body,))
+        if name == "σ":
+            return Name(token.place, name)
+        raise self.fault(token.place, f"{name} is a function: write {name}(...)")
 
-    def _euler(self, token: Token) -> Expr:
-        if self._peek().text != "^":
-            raise fault(
-                self.text,
-                token.place,
-                "e is read as Euler's number, and only in e^x: give another name or write exp(1)",
-            )
-        self._next()
-        return CALLEES["exp"].apply(self._climb(_SIGN_BINDS))
+    def _check_product(self, token: Token, behind: Token) -> None:
+        """`tanhh (x)` is a slip of the pen rather than a product."""
+        slip = len(token.text) > 2 and behind.text == "("
+        if slip and get_close_matches(token.text, self.callees, 1, _ALIKE):
+            raise self.fault(token.place, self._unknown(token.text))
 
-    def _call(self, token: Token) -> Expr:
+    def _raised_call(self, token: Token) -> Node:
+        """tanh²(x)."""
+        power = self.next()
+        if self.peek().text != "(" or power.text.startswith("-"):
+            raise self.fault(token.place, f"{token.text} is a function: write {token.text}(...)")
+        exponent = Numeral(power.place, float(power.text))
+        return Raised(power.place, self._call(token), exponent)
+
+    def _call(self, token: Token) -> Node:
         name, order = token.text, 0
-        while self._peek().text == "′":
-            self._next()
+        if self.peek().kind == "order":
+            order = int(self.next().text)
+        while self.peek().text == "′":
+            self.next()
             order += 1
-        known = name in self.functions
-        if not known and (order or name not in CALLEES):
-            raise fault(self.text, token.place, self._unknown(name))
-        opening = self._next()
+        if name not in self.functions and (order or name not in self.callees):
+            raise self.fault(token.place, self._unknown(name))
+        opening = self.next()
         if opening.text != "(":
-            raise self._unexpected(opening)
-        arguments = self._arguments(opening)
-        callee = Callee(Expr, 1, 1) if known else CALLEES[name]
-        if not callee.fewest <= len(arguments) <= callee.most:
-            counts = {callee.fewest, callee.most}
-            wanted = " to ".join(map(str, sorted(counts)))
-            plural = "" if counts == {1} else "s"
-            raise fault(
-                self.text,
-                token.place,
-                f"{name} takes {wanted} argument{plural}, got {len(arguments)}",
-            )
-        if known:
-            return make(UNKNOWN, tuple(arguments), name=name, order=order)
-        return callee.apply(*arguments)
+            self.unexpected(opening)
+        return replace(Call(token.place, name, self._items(opening)), order=order)
 
     def _unknown(self, name: str) -> str:
-        near = get_close_matches(name, [*CALLEES, *self.functions], n=1)
+        near = get_close_matches(name, [*self.callees, *self.functions], n=1)
         hint = f"did you mean {near[0]}?" if near else f"a product is written {name}*(...)"
         return f"there is no function {name}: {hint}"
-
-    def _arguments(self, opening: Token) -> list[Expr]:
-        found = [self._climb(1)]
-        while self._peek().text == ",":
-            self._next()
-            found.append(self._climb(1))
-        self._close(opening)
-        return found
-
-
-def _number_dtype(names: Mapping[str, Expr]) -> Dtype:
-    kinds = {node.dtype for node in names.values() if node.dtype in FLOATS}
-    return FLOAT32 if kinds == {FLOAT32} else FLOAT64

@@ -1,0 +1,122 @@
+"""Arrays side by side: which axes of one stand at which of the other, and in what numbers.
+
+A vector beside a matrix stands in every row, numbers that were defined one a row in every column;
+index letters are axes of their own. See `symnet/formula/readings.py` for the conventions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from symnet.errors import ShapeError
+from symnet.expr import Dtype, Expr
+from symnet.ops.core import BOOL, FLOATS, INTEGERS, broadcast, cast, number
+from symnet.ops.views import reshape
+from symnet.parse.values import COLUMN, PLAIN, Extent, Value, meet, sizes
+
+INDEX = next(kind for kind in INTEGERS if kind.itemsize == 8)
+
+
+def in_common(values: Sequence[Value], dtype: Dtype) -> list[Expr]:
+    """The expressions of values in one dtype; numbers that were written take that of the others.
+
+    Whole numbers and truth values become floats of `dtype` beside floats.
+    """
+    kinds = {value.expr.dtype for value in values if value.literal is None}
+    whole = all(value.literal is None or value.literal == int(value.literal) for value in values)
+    if kinds and kinds <= set(INTEGERS) and whole:
+        return [v.expr if v.literal is None else number(int(v.literal), INDEX) for v in values]
+    if kinds == {BOOL} and all(value.literal is None for value in values):
+        return [value.expr for value in values]
+    return [v.expr if v.expr.dtype in FLOATS else cast(v.expr, dtype) for v in values]
+
+
+def as_float(expr: Expr, dtype: Dtype) -> Expr:
+    """The expression; whole numbers and truth values as floats."""
+    return expr if expr.dtype in FLOATS else cast(expr, dtype)
+
+
+def _rank(values: Sequence[Value]) -> int:
+    """How many axes the values have together."""
+    vectors = [value for value in values if value.rank == 1]
+    rank = max((value.rank for value in values), default=0)
+    columns = [value for value in vectors if value.form == COLUMN]
+    others = [value for value in vectors if value.form != COLUMN]
+    if rank == 1 and columns and others:
+        # Beside numbers of as many rows they are such numbers too; else both span a matrix.
+        first, second = columns[0].shape[0], others[0].shape[0]
+        return 1 if first.root() is second.root() or first.size == second.size else 2
+    return rank
+
+
+def _placed(value: Value, rank: int) -> tuple[Extent, ...]:
+    """The axes of a value among so many, with axes of one where it is repeated."""
+    behind = (Extent(1),) if value.form == COLUMN and rank == value.rank + 1 else ()
+    return (*(Extent(1) for _ in range(rank - value.rank - len(behind))), *value.shape, *behind)
+
+
+def _joined_form(values: Sequence[Value]) -> str:
+    forms = {value.form for value in values if value.rank}
+    return forms.pop() if len(forms) == 1 else PLAIN
+
+
+def elementwise(
+    apply: Callable[..., Expr],
+    values: Sequence[Value],
+    scope: Mapping[str, Extent],
+    dtype: Dtype,
+    truth: bool = False,
+    guarded: int = 0,
+) -> Value:
+    """A function of arrays, element by element; ShapeError where their axes do not fit.
+
+    scope: the index letters in force, outer ones first. truth: whether the result is true or
+    false. guarded: how many of the values, the first ones, keep their dtype.
+    """
+    letters = tuple(a for a in scope if any(a in value.letters for value in values))
+    rank = _rank(values)
+    placed = [_placed(value, rank) for value in values]
+    shape = [Extent(1) for _ in range(rank)]
+    for axes in placed:
+        for axis, extent in enumerate(axes):
+            met = meet(shape[axis], extent)
+            if met is None:
+                shown = " and ".join(shown_shape(value) for value in values if value.rank)
+                raise ShapeError(f"{shown} do not fit side by side")
+            shape[axis] = met
+    extents = [*(scope[letter] for letter in letters), *shape]
+
+    def build() -> Expr:
+        guards = [value.expr for value in values[:guarded]]
+        exprs = [*guards, *in_common(values[guarded:], dtype)]
+        pairs = zip(exprs, values, placed, strict=True)
+        return apply(*(_spread(e, v, axes, letters, scope, extents) for e, v, axes in pairs))
+
+    form = _joined_form(values)
+    return Value(build, shape, letters, form, truth).settle(values, extents)
+
+
+def _spread(
+    expr: Expr,
+    value: Value,
+    axes: Sequence[Extent],
+    letters: Sequence[str],
+    scope: Mapping[str, Extent],
+    extents: Sequence[Extent],
+) -> Expr:
+    """The expression with an axis wherever the result has one; a number stays a number."""
+    if not expr.shape:
+        return expr
+    ahead = [scope[a].size if a in value.letters else 1 for a in letters]
+    own = (*ahead, *sizes(axes))
+    if own[len(own) - expr.ndim :] != expr.shape:
+        expr = reshape(expr, own)  # type: ignore[arg-type]
+    # Letters may be of one size; that an axis stands twice is then meant.
+    return broadcast(expr, sizes(extents)) if letters else expr
+
+
+def shown_shape(value: Value) -> str:
+    """The shape of a value, as far as it is known."""
+    if not value.rank:
+        return "a number"
+    return "×".join("?" if extent.size is None else str(extent.size) for extent in value.shape)

@@ -1,0 +1,89 @@
+"""Going through the words of a formula one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from symnet.errors import ParseError
+from symnet.parse.tokens import Token, fault
+
+DEEPEST: Final = 60
+_CLOSING: Final = {"(": ")", "[": "]", "|": "|", "‖": "‖", "⌊": "⌋", "{": "}"}
+
+
+class Words:
+    """The words of a text, and how far it has been read."""
+
+    def __init__(self, text: str, tokens: Sequence[Token]) -> None:
+        self.text, self.tokens = text, tokens
+        self.at = 0
+        self.depth = 0
+
+    def end(self) -> None:
+        """Nothing more may follow."""
+        token = self.next()
+        if token.kind != "end":
+            self.unexpected(token)
+
+    def peek(self) -> Token:
+        """The next word."""
+        return self.tokens[self.at]
+
+    def next(self) -> Token:
+        """The next word, which is thereby read."""
+        token = self.tokens[self.at]
+        if token.kind != "end":
+            self.at += 1
+        return token
+
+    def fault(self, place: int, message: str) -> ParseError:
+        """The error for a place of the text."""
+        return fault(self.text, place, message)
+
+    def unexpected(self, token: Token) -> NoReturn:
+        """A word stands where it has no meaning."""
+        if token.kind == "end":
+            raise self.fault(token.place, "the formula ends too early")
+        if token.kind == "number":
+            message = f"an operator is missing before {token.text!r}: write *"
+        else:
+            message = f"{token.text!r} is not expected here"
+        raise self.fault(token.place, message)
+
+    def deeper(self) -> None:
+        """One level of nesting more, of which there are not many."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise self.fault(self.peek().place, f"nested deeper than {DEEPEST}")
+
+    def close(self, opening: Token) -> None:
+        """What was opened is closed here."""
+        token = self.next()
+        if token.kind == "end":
+            raise self.fault(opening.place, f"this {opening.text} is never closed")
+        if token.text != _CLOSING[opening.text]:
+            self.unexpected(token)
+
+    def below(self, token: Token) -> tuple[str, ...]:
+        """The letters under a sign: _n or _{n,k}."""
+        mark = self.next()
+        if mark.kind != "name" or mark.text[0] != "_":
+            raise self.fault(token.place, f"{token.text} needs letters: {token.text}_n v[n]")
+        return (mark.text[1:],) if mark.text != "_" else self.braced()
+
+    def braced(self) -> tuple[str, ...]:
+        """Letters in braces."""
+        opening = self.next()
+        if opening.text != "{":
+            self.unexpected(opening)
+        letters = []
+        while True:
+            letter, sign = self.next(), self.next()
+            if letter.kind != "name":
+                self.unexpected(letter)
+            letters.append(letter.text)
+            if sign.text == "}":
+                return tuple(letters)
+            if sign.text != ",":
+                self.unexpected(sign)
