@@ -24,6 +24,7 @@ from symnet.diff import hvp as hvp
 from symnet.diff import jacobian as jacobian
 from symnet.diff import jvp as jvp
 from symnet.diff import vjp as vjp
+from symnet.drawing import draw as draw
 from symnet.evaluating import evaluate as evaluate
 from symnet.expr import Expr as Expr
 from symnet.formula import formula as formula

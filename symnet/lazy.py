@@ -21,6 +21,7 @@ from typing import Any, Final
 _EXTRAS: Final = {
     "matplotlib": "plot",
     "PIL": "plot",
+    "fast_sugiyama": "plot",
     "sklearn": "sklearn",
     "torch": "bench",
     "jax": "bench",
@@ -79,6 +80,7 @@ def _load(name: str) -> ModuleType:
         ) from error
 
 
+fast_sugiyama: Final = Lazy("fast_sugiyama")
 jax: Final = Lazy("jax")
 jax_numpy: Final = Lazy("jax.numpy")
 matplotlib: Final = Lazy("matplotlib")

@@ -22,7 +22,7 @@ ORDER = {
     """,
     "symnet": """
         lazy errors sizes expr ops functions rules rows diff simplify cost formula feeds reference
-        check evaluating sheets init graph_file schedules nn losses metrics optim pointwise stop
+        check evaluating sheets drawing init graph_file schedules nn losses metrics optim pointwise stop
         held step guard lower compile data train parse
         __init__ report export sklearn cli __main__
     """,

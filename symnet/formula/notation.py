@@ -48,14 +48,24 @@ class Notation:
     """How the steps of one derivation are written.
 
     Locally every node has a symbol: the user's, else v_1, v_2, ... upwards. Adjoints of arrays are
-    Δ_k = ∂L/∂Z_k and δ_k = ∂L/∂v_k, as in the literature; any other is ∂L/∂A.
+    Δ_k = ∂L/∂Z_k and δ_k = ∂L/∂v_k, as in the literature; any other is ∂L/∂A. What is `silent` is
+    written as its operand, what is `inline` as the formula it is.
     """
 
-    def __init__(self, loss: Expr, wrt: Expr, order: Sequence[Expr], silent: Collection[Expr]):
-        self.loss, self.wrt, self.order, self.silent = loss, wrt, order, silent
+    def __init__(
+        self,
+        loss: Expr,
+        wrt: Expr,
+        order: Sequence[Expr],
+        silent: Collection[Expr],
+        inline: Collection[Expr] = (),
+    ) -> None:
+        self.loss, self.wrt, self.order = loss, wrt, order
+        self.silent, self.inline = silent, inline
         self.local, self.full, self.leaf = (Translator([loss]) for _ in range(3))
         # One stock of names, so that no symbol means two things.
         self.full.names = self.leaf.names = self.local.names
+        self.given = set(self.local.named.values())
         self.symbols: dict[Expr, Formula] = {}
         self.unnamed: set[Formula] = set()
         self.deltas: dict[Expr, Formula] = {}
@@ -73,6 +83,8 @@ class Notation:
                 continue
             if node in self.silent:
                 names.named[node] = names.array(node.args[0])
+            elif node in self.inline:
+                names.named[node] = names.array(node)
             else:
                 symbol = Symbol(names.names.fresh(_UNNAMED, numbered=True))
                 names.named[node] = symbol
@@ -111,6 +123,10 @@ class Notation:
             else:
                 found += [Definition(Symbol(delta), Partial(top, node)) for delta, node in own]
         return found
+
+    def named_by_user(self, node: Expr) -> bool:
+        """Whether a node has a name that the user, or a layer, gave it."""
+        return self.symbols.get(node) in self.given
 
     def adjoint(self, node: Expr) -> Formula:
         """The symbol of the derivative of the loss by a node."""
