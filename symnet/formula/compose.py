@@ -198,7 +198,10 @@ class _Composer:
         """Named intermediates in the order of computation, then the loss."""
         lines: list[Line] = []
         wanted = {*self.named, *self.extra}
-        for node in topological([*self.extra, self.loss]):
+        place = {node: rank for rank, node in enumerate(topological(self.roots))}
+        # log P does not hold P: what P is of comes before whatever else is made from that.
+        extra = sorted(self.extra, key=lambda node: max(place[arg] for arg in node.args))
+        for node in topological([*extra, self.loss]):
             if node in wanted:
                 lines += self.equation_line(node, self.translator.named[node])
         return lines + self.line(self.loss_symbol, self.translator.body(self.loss), self.loss)

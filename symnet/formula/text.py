@@ -90,7 +90,9 @@ class TextPrinter(Printer):
     def divisor(self, formulas: Sequence[Formula]) -> str:
         parts = self.factors(formulas, last=False)
         sizes = all(isinstance(f, Number) or (isinstance(f, Symbol) and f.size) for f in formulas)
-        return parts[0] if len(parts) == 1 else f"({('·' if sizes else ' ').join(parts)})"
+        if len(parts) == 1:
+            return parts[0]
+        return f"({'·'.join(parts) if sizes else self.joined(parts)})"
 
     def hadamard(self, formula: Hadamard) -> Written:
         return " ⊙ ".join(self.inside(f, FACTOR) for f in formula.factors), HADAMARD
