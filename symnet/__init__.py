@@ -9,6 +9,7 @@ from symnet import losses as losses
 from symnet import metrics as metrics
 from symnet import nn as nn
 from symnet import optim as optim
+from symnet import report as report
 from symnet import schedules as schedules
 from symnet import stop as stop
 from symnet.check import certify as certify

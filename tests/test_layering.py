@@ -17,14 +17,14 @@ import pytest
 # gets its line here, in the place that says what it may build on.
 ORDER = {
     "codegen": """
-        lazy scalar ir walk intrinsics monoids show sizes declarations check shadow elements interpret passes machine
-        cpu cuda cache layout runtime compile __init__
+        lazy scalar ir walk intrinsics monoids show sizes declarations check shadow elements
+        interpret passes machine cpu cuda cache layout choice crew runtime compile __init__
     """,
     "symnet": """
-        lazy errors sizes expr ops functions rules rows diff simplify cost formula feeds reference
-        check evaluating sheets drawing init graph_file schedules nn losses metrics optim pointwise stop
-        held step guard lower compile data train parse
-        __init__ report export sklearn cli __main__
+        lazy charts errors sizes expr ops functions rules rows diff simplify cost formula feeds
+        sampling reference check evaluating sheets drawing init graph_file schedules nn losses
+        metrics optim pointwise stop held step guard lower compile data report train parse
+        __init__ export sklearn cli __main__
     """,
 }
 RANKS = {package: names.split() for package, names in ORDER.items()}

@@ -9,6 +9,9 @@ Look at where λ stands in the rules, and at the second weight, which no gradien
 reaches: λ = 0.1 should shrink it by 1 % a step.
 """
 
+from itertools import zip_longest
+from unicodedata import combining
+
 import numpy as np
 
 import symnet as sn
@@ -22,15 +25,17 @@ optimizers = {
     "Adam with L2": sn.optim.Adam(0.1, weight_decay=0.1),
     "AdamW": sn.optim.AdamW(0.1, weight_decay=0.1),
 }
-after = {}
+after, columns = {}, {}
 for name, optimizer in optimizers.items():
-    print(f"{name}:")
-    for letter, value in optimizer.symbolic():
-        print(f"    {letter} ← {value}")
     trainer = sn.Trainer(L, optimizer)
     trainer.fit({}, epochs=5)
     after[name] = trainer.parameters["w"]
-    print("    w after 5 steps:", after[name])
+    rule = [f"{letter} ← {value}" for letter, value in optimizer.symbolic()]
+    columns[name] = [name, *rule, f"after 5 steps {after[name].round(4)}"]
+
+for line in zip_longest(*columns.values(), fillvalue=""):
+    # A hat is a character of its own that takes no place.
+    print("".join(part + " " * (34 - sum(not combining(c) for c in part)) for part in line))
 
 
 def algorithm_1(w, gradient, steps, α=0.1, β1=0.9, β2=0.999, ϵ=1e-8):
