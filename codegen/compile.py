@@ -53,7 +53,7 @@ def assemble(stages: tuple[tuple[str, Program], ...], options: Options = _DEFAUL
     program = stages[-1][1]
     check(program)
     launch = tables.launch(program)
-    kernels = [cache.kernel(source.text) for source in launch.kernels]
+    kernels = [cache.kernel(source.text) for source in launch.loaded]
     driver = cache.kernel(_DRIVER.read_text())
     table = np.array(launch.rows, np.int64).reshape(len(launch.rows), tables.ROW)
     calls = table[:, 0] == tables.CALL
@@ -61,7 +61,7 @@ def assemble(stages: tuple[tuple[str, Program], ...], options: Options = _DEFAUL
     table[calls, 1] = addresses[table[calls, 1]] if len(kernels) else 0
     table.setflags(write=False)
     shown: dict[str, CompiledKernel] = {}
-    for source, kernel in zip(launch.kernels, kernels, strict=True):
+    for source, kernel in zip(launch.loaded, kernels, strict=True):
         shown.setdefault(kernel.key, CompiledKernel(source.label, source.text, kernel))
     return Executable(
         program=program,
@@ -71,6 +71,6 @@ def assemble(stages: tuple[tuple[str, Program], ...], options: Options = _DEFAUL
         workers=options.threads or 1,
         launch=launch,
         driver=driver,
-        plan=Plan(program, launch),
+        plan=Plan(program, launch, tuple(addresses.tolist())),
         table=table,
     )

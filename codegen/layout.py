@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codegen.cpu.blas import routine
-from codegen.cpu.launch import CALL, Launch
+from codegen.cpu.launch import Launch
 from codegen.cpu.operands import Operand
+from codegen.cpu.scratch import SCRATCH_BYTES
 from codegen.ir import Buffer, Contraction, Loop, Program, Statement, Store
 from codegen.sizes import extent_value
 from codegen.walk import index_buffers, root_of
@@ -22,8 +22,6 @@ Array = np.ndarray[Any, Any]
 Words = npt.NDArray[np.int64]
 
 _LINE = 64
-# BLAS counts in 32 bits.
-_BLAS_LIMIT = 1 << 31
 
 
 class BindError(ValueError):
@@ -32,10 +30,12 @@ class BindError(ValueError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What all bindings of a program share. Cells are places among its pointers."""
+    """What all bindings of a program share. Cells are places among its pointers; `addresses` are
+    those of the launch table's kernels, which whoever holds the plan keeps in memory."""
 
     program: Program
     launch: Launch
+    addresses: tuple[int, ...]
 
     @cached_property
     def buffers(self) -> dict[str, Buffer]:
@@ -69,23 +69,30 @@ class Plan:
 
     @property
     def calls_blas(self) -> bool:
-        return any(source.routine for source in self.launch.kernels)
+        return False
+
+    @cached_property
+    def own_bytes(self) -> int:
+        """What each worker needs for contractions."""
+        return SCRATCH_BYTES if self.cells["scratch"] else 0
 
     @cached_property
     def cells(self) -> dict[str, list[tuple[int, int]]]:
         """By kind of pointer, each cell and what it points to: the number of a given array, of a
-        buffer in `scratch`, of a clock, or an address."""
+        buffer in `scratch`, of a clock, 0 for a worker's own memory, or an address."""
         given = {buffer.name: number for number, buffer in enumerate(self.given)}
         step = {name: number for number, name in enumerate(self.scratch("step"))}
         tile = {name: number for number, name in enumerate(self.scratch("tile"))}
         found: dict[str, list[tuple[int, int]]] = {
-            kind: [] for kind in ("given", "step", "tile", "clock", "routine")
+            kind: [] for kind in ("given", "step", "tile", "clock", "scratch", "kernel")
         }
         for cell, pointer in enumerate(self.launch.pointers):
             if pointer.kind == "clock":
-                found["clock"].append((cell, pointer.clock))
-            elif pointer.kind == "routine":
-                found["routine"].append((cell, routine(pointer.name)))
+                found["clock"].append((cell, pointer.number))
+            elif pointer.kind == "scratch":
+                found["scratch"].append((cell, 0))
+            elif pointer.kind == "kernel":
+                found["kernel"].append((cell, self.addresses[pointer.number]))
             else:
                 root = root_of(pointer.name, self.buffers)
                 for kind, numbers in (("given", given), ("step", step), ("tile", tile)):
@@ -167,7 +174,8 @@ class Plan:
             row[cells] = given[numbers]
             cells, numbers = self.places["clock"]
             row[cells] = numbers * 8 + (clocks + worker * clock_words * 8)
-            cells, addresses = self.places["routine"]
+            row[self.places["scratch"][0]] = tile + layout.tile_bytes - self.own_bytes
+            cells, addresses = self.places["kernel"]
             row[cells] = addresses
         return table
 
@@ -226,7 +234,6 @@ def lay_out(plan: Plan, free: dict[str, int]) -> Layout:
             raise BindError(f"the size {name} is {value}, which is below zero")
     variants = list(plan.variants(free))
     table = plan.numbers(free)
-    _fits_blas(plan, table)
     bytes_of = {
         buffer.name: max(
             prod(_shape(buffer, values)) * np.dtype(buffer.dtype).itemsize for values in variants
@@ -235,6 +242,7 @@ def lay_out(plan: Plan, free: dict[str, int]) -> Layout:
     }
     step_at, step_bytes = _packed(plan.scratch("step"), bytes_of, plan.program.slots)
     tile_at, tile_bytes = _packed(plan.scratch("tile"), bytes_of, ())
+    tile_bytes += plan.own_bytes
     shapes = {buffer.name: _shape(buffer, variants[0]) for buffer in plan.program.buffers}
     return Layout(plan, free, table, shapes, step_at, step_bytes, tile_at, tile_bytes)
 
@@ -250,15 +258,6 @@ def _packed(
         offsets.update(dict.fromkeys(slot, end))
         end += -(-max((bytes_of[name] for name in slot), default=0) // _LINE) * _LINE
     return np.array([offsets[name] for name in names], np.int64), end
-
-
-def _fits_blas(plan: Plan, table: Words) -> None:
-    for row in plan.launch.rows:
-        source = plan.launch.kernels[row[1]] if row[0] == CALL else None
-        if source is not None and source.routine:
-            cells = table[:, row[2] : row[2] + len(source.sizes)]
-            if int(cells.max()) >= _BLAS_LIMIT:
-                raise BindError(f"{source.label}: a dimension has 2**31 elements or more")
 
 
 def _shape(buffer: Buffer, values: Mapping[str, int]) -> tuple[int, ...]:

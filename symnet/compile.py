@@ -176,8 +176,8 @@ class Function:
         counts = {key: str(part.instructions) for key, part in kernels.items()}
         lines = [f"{len(counts)} kernels, {self.compiles} compiled anew"]
         for number, part in enumerate(self.parts, 1):
-            routine = f"; BLAS {part.routine}" if part.routine else ""
-            shown = [*part.lines(), counts[part.kernel.kernel.key] + routine]
+            products = f"; finishes {part.products}" if part.products else ""
+            shown = [*part.lines(), counts[part.kernel.kernel.key] + products]
             lines += [f"{number:3}. {shown[0]}", *(f"     {line}" for line in shown[1:])]
         return "\n".join(lines)
 

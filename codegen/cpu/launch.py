@@ -41,18 +41,20 @@ _RAGGED_LIMIT = 8
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """A cell of a kernel's `p`. kind: `buffer` or `routine` (then `name` says which), or `clock`
-    (then `clock` says which)."""
+    """A cell of a kernel's `p`. kind: `buffer` (then `name` says which), `clock` or `kernel` (then
+    `number` says which), or `scratch`, the worker's own for contractions."""
 
     kind: str
     name: str = ""
-    clock: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The table of a program. The address of a call's kernel is still its number in `kernels`.
+    """The table of a program. The address of a call's kernel is still its number in `loaded`.
 
+    `kernels` has one a call, in order; that of a contraction is its epilogue, and what is called
+    is one of `products`, of which there is one a dtype.
     `sizes` and `pointers` are those of all kernels, one after the other, and the driver's own.
     `ragged` holds for each rule the places of its batch and its total.
     """
@@ -65,6 +67,12 @@ class Launch:
     rules: tuple[Ragged, ...]
     ragged: tuple[int, ...]
     untils: tuple[Until, ...]
+    products: tuple[KernelSource, ...]
+
+    @property
+    def loaded(self) -> tuple[KernelSource, ...]:
+        """All kernels that must be in memory."""
+        return (*self.kernels, *self.products)
 
 
 @dataclass(slots=True)
@@ -78,6 +86,8 @@ class _Builder:
     rules: list[Ragged] = field(default_factory=list)
     ragged: list[int] = field(default_factory=list)
     untils: list[Until] = field(default_factory=list)
+    # By text, and the rows that call each.
+    products: dict[str, tuple[KernelSource, list[int]]] = field(default_factory=dict)
     # The clocks of the sequences around the statement at hand, and their rows.
     axes: dict[str, int] = field(default_factory=dict)
     open: list[int] = field(default_factory=list)
@@ -101,6 +111,11 @@ def launch(program: Program) -> Launch:
     _statements(builder, program.body)
     if len(builder.rules) > _RAGGED_LIMIT:
         raise CompileError(f"{program.name} has more than {_RAGGED_LIMIT} ragged sizes")
+    products: list[KernelSource] = []
+    for source, rows in builder.products.values():
+        for row in rows:
+            builder.rows[row][1] = len(builder.kernels) + len(products)
+        products.append(source)
     return Launch(
         kernels=tuple(builder.kernels),
         rows=tuple(map(tuple, builder.rows)),
@@ -110,6 +125,7 @@ def launch(program: Program) -> Launch:
         rules=tuple(builder.rules),
         ragged=tuple(builder.ragged),
         untils=tuple(builder.untils),
+        products=tuple(products),
     )
 
 
@@ -121,7 +137,7 @@ def _statements(builder: _Builder, body: tuple[Statement, ...]) -> None:
             case Until() as until:
                 _until(builder, until)
             case Contraction() as statement:
-                _call(builder, contraction(statement, builder.buffers))
+                _contraction(builder, statement)
             case Loop() as loop if is_driver(loop):
                 _sequence(builder, loop)
             case Loop(order=Any()) as loop:
@@ -150,26 +166,41 @@ def _groups(body: tuple[Statement, ...]) -> Iterator[tuple[Statement, ...]]:
         yield tuple(waiting)
 
 
-def _call(builder: _Builder, source: KernelSource, flag_clock: int | None = None) -> None:
+def _call(builder: _Builder, source: KernelSource, *more: Pointer) -> None:
+    """The row that calls a kernel, to whose pointers `more` are added."""
+    builder.row(CALL, len(builder.kernels), len(builder.sizes), len(builder.pointers))
+    builder.kernels.append(source)
+    _operands(builder, source)
+    builder.pointers += more
+
+
+def _operands(builder: _Builder, source: KernelSource) -> None:
     for axis in source.clocks:
         if axis not in builder.axes:
             raise CompileError(f"no loop runs over the axis {axis!r} in: {source.label}")
-    builder.row(CALL, len(builder.kernels), len(builder.sizes), len(builder.pointers))
-    builder.kernels.append(source)
     builder.sizes += source.sizes
-    if source.routine:
-        builder.pointers.append(Pointer("routine", source.routine))
     builder.pointers += [Pointer("buffer", name) for name in source.buffers]
-    builder.pointers += [Pointer("clock", clock=builder.axes[axis]) for axis in source.clocks]
-    if flag_clock is not None:
-        builder.pointers.append(Pointer("clock", clock=flag_clock))
+    builder.pointers += [Pointer("clock", number=builder.axes[axis]) for axis in source.clocks]
+
+
+def _contraction(builder: _Builder, statement: Contraction) -> None:
+    """The row that calls the kernel of the products, which calls that of the epilogue."""
+    made = contraction(statement, builder.buffers)
+    finish, own = Pointer("kernel", number=len(builder.kernels)), Pointer("scratch")
+    row = builder.row(CALL, 0, len(builder.sizes), len(builder.pointers))
+    builder.products.setdefault(made.products.text, (made.products, []))[1].append(row)
+    builder.kernels.append(made.epilogue)
+    builder.pointers += [finish, own]
+    _operands(builder, made.products)
+    _operands(builder, made.epilogue)
+    builder.pointers.append(own)
 
 
 def _until(builder: _Builder, until: Until) -> None:
     if not builder.open:
         raise CompileError("an Until stands outside of every sequence")
     clock = builder.clock()
-    _call(builder, flag(until, builder.buffers), clock)
+    _call(builder, flag(until, builder.buffers), Pointer("clock", number=clock))
     builder.row(UNTIL, builder.open[-1], clock, len(builder.untils))
     builder.untils.append(until)
 

@@ -41,7 +41,11 @@ class Operands:
             return self._named[value]
         return self._next(value)
 
-    def _next(self, value: Extent) -> str:
+    def product(self, extents: tuple[Extent, ...]) -> str:
+        """The name of a product of sizes."""
+        return self._next(extents)
+
+    def _next(self, value: Operand) -> str:
         self.sizes.append(value)
         return f"n{len(self.sizes) - 1}"
 

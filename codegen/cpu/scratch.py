@@ -51,5 +51,5 @@ def scratch(dtype: str) -> Scratch:
     )
 
 
-SCRATCH_BYTES = max(scratch(dtype).bytes for dtype in ("float32", "float64"))
-"""What any contraction's worker needs."""
+SCRATCH_BYTES = -(-max(scratch(dtype).bytes for dtype in ("float32", "float64")) // 64) * 64
+"""What any contraction's worker needs: whole cache lines."""

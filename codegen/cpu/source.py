@@ -27,9 +27,9 @@ def kernel(worker, workers, n, p):
 class KernelSource:
     """A kernel before it is compiled.
 
-    `text` defines `kernel(worker, workers, n, p)`: cell k of `n` holds `sizes[k]`; the cells of `p`
-    hold the address of `routine`, if there is one, those of `buffers`, and those of the `clocks`
-    (the values of enclosing axes).
+    `text` defines `kernel(worker, workers, n, p)`, or `llvm(symbol)` that writes it as LLVM code:
+    cell k of `n` holds `sizes[k]`; the cells of `p` hold the addresses of `buffers` and those of
+    the `clocks` (the values of enclosing axes).
     """
 
     text: str
@@ -37,7 +37,6 @@ class KernelSource:
     sizes: tuple[Operand, ...]
     buffers: tuple[str, ...]
     clocks: tuple[str, ...] = ()
-    routine: str = ""
 
 
 def nest(loop: Loop, buffers: Mapping[str, Buffer]) -> KernelSource:
@@ -63,7 +62,7 @@ def nest(loop: Loop, buffers: Mapping[str, Buffer]) -> KernelSource:
     writer.line(f"for {axis} in range({reach}):")
     writer.depth += 1
     _body(writer, loop.body)
-    return _finished(writer, loop.label)
+    return finished(writer, loop.label)
 
 
 def single(statements: tuple[Statement, ...], buffers: Mapping[str, Buffer]) -> KernelSource:
@@ -73,7 +72,7 @@ def single(statements: tuple[Statement, ...], buffers: Mapping[str, Buffer]) -> 
     writer.depth += 1
     _body(writer, statements)
     labels = [each.label for each in statements if isinstance(each, Loop) and each.label]
-    return _finished(writer, "; ".join(labels))
+    return finished(writer, "; ".join(labels))
 
 
 def flag(until: Until, buffers: Mapping[str, Buffer]) -> KernelSource:
@@ -83,10 +82,11 @@ def flag(until: Until, buffers: Mapping[str, Buffer]) -> KernelSource:
     text = element(writer, until.ref)
     cell = len(writer.operands.pointers) + len(writer.operands.clocks)
     writer.line(f"int64_at(p, {cell})[0] = int64({text})")
-    return _finished(writer, f"until {until.ref.buffer}")
+    return finished(writer, f"until {until.ref.buffer}")
 
 
-def _finished(writer: Writer, label: str) -> KernelSource:
+def finished(writer: Writer, label: str) -> KernelSource:
+    """The kernel whose body the writer holds."""
     lines = ["    " + line for line in writer.operands.prologue()] + writer.lines
     comment = "".join(f"# {line}\n" for line in label.splitlines())
     operands = writer.operands

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 from codegen.cache import key_of
 from codegen.cpu.source import KernelSource
-from codegen.ir import Barrier, Contraction, Loop, Program, Statement, Store, Until, is_driver
+from codegen.ir import (
+    Barrier,
+    Contraction,
+    Factor,
+    Loop,
+    Program,
+    Statement,
+    Store,
+    Until,
+    is_driver,
+)
 from codegen.runtime import CompiledKernel, Executable
 from codegen.walk import buffers_of
 from symnet.expr import Expr, topological
@@ -32,9 +42,10 @@ class Part:
     formulas: what it computes, in the order in which they must be read: definitions of what it
     only passes through, then what it stores; an update is written left ← right. nodes: the
     expressions whose values arise in it. origins: where the user wrote them. label: what it is
-    where no expression says it. operands: the name of each pointer p0, p1, ... of its text.
-    routine: the BLAS routine that it calls, if any. kernel: what was compiled, which parts of
-    the same structure share.
+    where no expression says it. operands: the name of each pointer p0, p1, ... of its text,
+    and then of what its products read.
+    products: of a contraction, the shared kernel that makes the sums which this one finishes.
+    kernel: what was compiled, which parts of the same structure share.
     """
 
     formulas: tuple[Definition | Relation, ...]
@@ -43,7 +54,7 @@ class Part:
     label: str
     operands: tuple[str, ...]
     text: str
-    routine: str
+    products: str
     kernel: CompiledKernel
 
     @property
@@ -111,6 +122,13 @@ def _stored(statement: Statement) -> Iterator[str]:
             yield inner.ref.buffer
 
 
+def _factors(statement: Statement) -> Iterator[Factor]:
+    """What the products of a contraction read."""
+    if isinstance(statement, Contraction):
+        for pair in statement.terms:
+            yield from pair
+
+
 def _touched(statement: Statement) -> set[str]:
     return {name for inner in _inside(statement) for name in buffers_of(inner)}
 
@@ -118,13 +136,16 @@ def _touched(statement: Statement) -> set[str]:
 def _groups(
     program: Program, kernels: Sequence[KernelSource]
 ) -> Iterator[tuple[KernelSource, list[Statement]]]:
-    """Each kernel with its statements: as many as its pointers account for."""
+    """Each kernel with its statements: as many as its pointers account for, but a contraction is
+    alone."""
     waiting = list(_statements(program.body))[::-1]
     for kernel in kernels:
         pointers, seen = set(kernel.buffers), set[str]()
         group: list[Statement] = []
         while waiting and (not group or (seen != pointers and _touched(waiting[-1]) <= pointers)):
             group.append(waiting.pop())
+            if isinstance(group[0], Contraction):
+                break
             seen |= _touched(group[-1])
         yield kernel, group
 
@@ -167,14 +188,17 @@ class _Lister:
             news = [name for name in written if self._first(name)]
             formulas = self._formulas(news, loaded)
             origins = dict.fromkeys(str(n.origin) for n in nodes if n.args)
-            operands = tuple(self._operand(name) for name in source.buffers)
+            read = [f.buffer for one in group for f in _factors(one)]
+            operands = tuple(self._operand(name) for name in (*source.buffers, *read))
             inner = frozenset(_between(nodes, loaded))
             kernel = self.compiled[key_of(source.text)]
             label = self._copied(nodes) if nodes and not formulas else source.label
             if any(isinstance(each, Until) for each in group):
                 label = f"stops the training where {', '.join(operands)} is true"
             shown = formulas, inner, tuple(origins), label, operands
-            yield Part(*shown, source.text, source.routine, kernel)
+            dtypes = [each.dtype for each in group if isinstance(each, Contraction)]
+            products = f"products of {dtypes[0]} matrices" if dtypes else ""
+            yield Part(*shown, source.text, products, kernel)
 
     def _first(self, name: str) -> bool:
         """Whether a buffer takes a value that no buffer had before."""

@@ -177,9 +177,9 @@ def _card(part: Part, place: int, lines: Sequence[str], seen: dict[str, int]) ->
         )
     else:
         seen[key] = place
-        routine = f"; calls {part.routine}" if part.routine else ""
+        products = f"; finishes {part.products}" if part.products else ""
         body = (
-            f'<div class="label">{escape(str(part.instructions) + routine)}</div>'
+            f'<div class="label">{escape(str(part.instructions) + products)}</div>'
             f"<details><summary>source</summary><pre><code># {escape(operands)}\n"
             f"{escape(_essential(part.code))}</code></pre></details>"
         )

@@ -1,14 +1,12 @@
-"""Contractions by BLAS: every layout, batches, degenerate shapes, several terms."""
+"""Compiled contractions: every layout, batches, degenerate shapes, several terms."""
 
 import numpy as np
 import pytest
 
 from codegen.compile import assemble
-from codegen.cpu.blas import one_thread, routine
 from codegen.cpu.contraction import contraction
 from codegen.cpu.errors import CompileError
 from codegen.ir import Factor, Program, contraction_into
-from codegen.layout import BindError
 from tests.codegen.build import argument, free
 
 LAYOUTS = [
@@ -90,13 +88,20 @@ def test_a_term_that_sums_over_nothing_adds_nothing():
     close(arrays["out"], arrays["x0"] @ arrays["y0"])
 
 
-def test_all_contractions_are_one_kernel():
-    first = assemble((("a", product(("ab", "bc"), out="ac", dtype="float32", static=True)),))
-    other = assemble((("b", product(("zba", "zbc"), out="zca", dtype="float64", static=False)),))
+def test_all_contractions_of_a_dtype_share_their_kernel():
+    def made(*parts, out, dtype="float32", static=True):
+        return assemble((("made", product(parts, out=out, dtype=dtype, static=static)),))
+
+    first = made("ab", "bc", out="ac")
+    other = made("ba", "bc", out="ca", static=False)
     assert other.compiled == 0
     assert [each.kernel.key for each in first.kernels] == [
         each.kernel.key for each in other.kernels
     ]
+    batched = made("zba", "zbc", out="zca")
+    double = made("ab", "bc", out="ac", dtype="float64")
+    assert first.kernels[-1].kernel.key == batched.kernels[-1].kernel.key
+    assert first.kernels[-1].kernel.key != double.kernels[-1].kernel.key
 
 
 def test_a_part_of_a_longer_buffer():
@@ -126,18 +131,3 @@ def test_what_is_no_matrix_product_is_refused():
     )
     with pytest.raises(CompileError, match="is no matrix product"):
         contraction(diagonal, buffers)
-
-
-def test_a_dimension_that_blas_cannot_count_is_refused():
-    program = product(("ab", "b"), out="a", dtype="float32", static=False)
-    executable = assemble((("given", program),))
-    with pytest.raises(BindError, match="2\\*\\*31 elements"):
-        executable.layout({"A": 1 << 31, "B": 1})
-
-
-def test_blas_gets_its_threads_back():
-    assert routine("sgemm") != routine("dgemm")
-    with one_thread, one_thread:
-        pass
-    x = np.ones((3, 3))
-    assert (x @ x == 3).all()
