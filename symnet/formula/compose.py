@@ -42,6 +42,7 @@ from symnet.formula.tree import (
 )
 from symnet.ops.core import number
 from symnet.ops.leaves import NAMED, PARAMETER
+from symnet.ops.pointwise import zeros
 from symnet.ops.reduction import SOFTMAX, Reduction
 from symnet.ops.table import add, negative, subtract
 from symnet.sizes import show_shape
@@ -158,23 +159,26 @@ class _Composer:
         name = symbol.name if isinstance(symbol, Symbol) else str(node.name)
         return name[2:] if name.startswith("Z_") and len(name) > 2 else name
 
-    def line(self, left: Formula, right: Formula, node: Expr | None, **more: Formula) -> list[Line]:
-        """A line, and before it one for each intermediate that it needs and no line defined."""
+    def line(
+        self, left: Formula, right: Formula, node: Expr, middle: Formula | None = None
+    ) -> list[Line]:
+        """The line of a node, and before it one for each intermediate that no line defined yet."""
         lines: list[Line] = []
         notes: list[Definition] = []
         for definition in self.translator.needed([right], self._emitted):
             name = base_name(definition.left)
             self._emitted.add(name)
-            own = self.translator.shapes.get(name)
+            own = self.translator.defined.get(name)
             if own is None:
                 notes.append(definition)
             else:
-                shown = show_shape(own) if own else ""
-                lines.append(Line(definition.left, definition.right, None, shown, tuple(notes)))
+                shown = show_shape(own.shape) if own.shape else ""
+                sides = (definition.left, definition.right, None)
+                lines.append(Line(*sides, shown, tuple(notes), own))
                 notes = []
         notes += self._sigmoid_legend(right)
-        shape = show_shape(node.shape) if node is not None and node.shape else ""
-        return [*lines, Line(left, right, more.get("middle"), shape, tuple(notes))]
+        shape = show_shape(node.shape) if node.shape else ""
+        return [*lines, Line(left, right, middle, shape, tuple(notes), node)]
 
     def equation_line(self, node: Expr, symbol: Formula) -> list[Line]:
         """The line that says what a node is."""
@@ -238,7 +242,7 @@ class _Composer:
             if own is symbol:
                 lines += self.equation_line(adjoint, symbol)
             else:
-                lines += self.line(symbol, own, node)
+                lines += self.line(symbol, own, adjoint)
         for target in self._in_order():
             lines += self._gradient_line(target)
         return lines
@@ -262,12 +266,12 @@ class _Composer:
         )
         if chained:
             middle, right = chained
-            return self.line(left, right, target, **({"middle": middle} if middle else {}))
+            return self.line(left, right, self.adjoints[target], middle)
         adjoint = self.adjoints.get(target)
         if adjoint is None:
-            return self.line(left, ZERO, target)
+            return self.line(left, ZERO, zeros(target))
         if adjoint in self.translator.named:
-            return self.line(left, self.translator.array(adjoint), target)
+            return self.line(left, self.translator.array(adjoint), adjoint)
         return self.equation_line(adjoint, left)
 
     def values_line(self, values: Values, gradients: dict[str, Expr]) -> str:

@@ -31,8 +31,8 @@ from symnet.sizes import Shape
 class Equations(Views):
     """Keeps the definitions that a translation makes.
 
-    `definitions` collects what had to be named, in the order in which it must be read; `shapes` are
-    theirs where they are defined whole; `makeshift` are the names of what has no matrix form.
+    `definitions` collects what had to be named, in the order in which it must be read; `defined`
+    are the nodes of those that are intermediates; `makeshift` are names of what has no matrix form.
     """
 
     def __init__(self, expand: bool) -> None:
@@ -43,7 +43,7 @@ class Equations(Views):
         self.makeshift: set[str] = set()
         self.columns: set[Expr] = set()
         self.units: dict[tuple[Formula, Shape], Symbol] = {}
-        self.shapes: dict[str, Shape] = {}
+        self.defined: dict[str, Expr] = {}
         self._places: list[str] = []
         self._place_of: dict[str, int] = {}
 
@@ -64,7 +64,7 @@ class Equations(Views):
         for node in intermediates(outputs, self.named, preferred):
             symbol = Symbol(self.names.fresh(*name(node)))
             self.definitions.append(self.equation(node, symbol))
-            self.shapes[symbol.name] = node.shape
+            self.defined[symbol.name] = node
             self.named[node] = symbol
 
     def equation(self, node: Expr, symbol: Formula) -> Definition:

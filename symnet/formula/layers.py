@@ -49,7 +49,7 @@ def _with_layers(loss: Expr, targets: Sequence[Expr]) -> Expr:
     active = active_nodes(order, targets)
     if any(node.op is NAMED and node in active for node in order):
         return loss
-    chosen = _layers(order, active)
+    chosen = layers(order, active)
     names = Names(node.name for node in order if node.name)
     made: dict[Expr, Expr] = {}
     for node in order:
@@ -59,7 +59,7 @@ def _with_layers(loss: Expr, targets: Sequence[Expr]) -> Expr:
     return made[loss]
 
 
-def _layers(order: Sequence[Expr], active: set[Expr]) -> dict[Expr, str]:
+def layers(order: Sequence[Expr], active: set[Expr]) -> dict[Expr, str]:
     """Pre-activations and activations: sums of products and a bias, and a function of them."""
     users = _users(order)
     tops: dict[Expr, list[Expr]] = {}

@@ -6,25 +6,32 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from symnet.expr import Expr
+from symnet.formula import layout
 from symnet.formula.html import Row, table
+from symnet.formula.layout import WIDTH, broken, columns, indented, latex_rows
 from symnet.formula.mathml import aligned, equation
 from symnet.formula.printer import Printer
 from symnet.formula.tex import LatexPrinter
 from symnet.formula.text import TextPrinter
 from symnet.formula.tree import Definition, Formula
+from symnet.formula.written import sheet_equations, shown
 
 _COLUMN = 40
 
 
 @dataclass(frozen=True)
 class Line:
-    """left = middle = right, of a shape, with definitions of symbols that it needs."""
+    """left = middle = right, of a shape, with definitions of symbols that it needs.
+
+    node: the expression that the right side writes.
+    """
 
     left: Formula
     right: Formula
     middle: Formula | None = None
     shape: str = ""
     notes: tuple[Definition, ...] = ()
+    node: Expr | None = None
 
     def show(self, printer: Printer, middle: bool) -> str:
         """The equation in a notation, with the middle part or without."""
@@ -58,10 +65,10 @@ class Sheet(Mapping[str, Expr]):
 
     def __str__(self) -> str:
         printer = TextPrinter()
-        width = max(len(printer.show(line.left)) for line in self.forward)
-        rows = [_row(printer, line, width) for line in self.forward]
+        width = max(columns(printer.show(line.left)) for line in self.forward)
+        rows = [row for line in self.forward for row in _rows(printer, line, width)]
         rows += [f"{'':{_COLUMN}} {printer.show(item)}" for item in self.legend]
-        rows += [_row(printer, line) for line in self.backward]
+        rows += [row for line in self.backward for row in _rows(printer, line)]
         return "\n".join([*rows, *self.remarks])
 
     def latex(self) -> str:
@@ -69,13 +76,20 @@ class Sheet(Mapping[str, Expr]):
         printer = LatexPrinter()
         rows = []
         for line in self.backward:
-            equation = line.show(printer, middle=False)
-            left = printer.show(line.left)
-            rows.append(f"{left} &{equation.removeprefix(left).lstrip()}")
+            rows += latex_rows(printer.show(line.left), printer.show(line.right))
             for note in line.notes:
-                defined = printer.show(note.left)
-                rows.append(f"{defined} &= {printer.show(note.right)}")
-        return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+                rows += latex_rows(printer.show(note.left), printer.show(note.right))
+        return layout.aligned(rows)
+
+    def scalar(self, to: str = "text") -> str:
+        """Every line written out component by component, for small and known sizes.
+
+        to: "text", "latex" or "mathml". GraphError where a size is a name, or where the result
+        would be enormous.
+        """
+        lines = (*self.forward, *self.backward)
+        pairs = [(line.left, line.node) for line in lines if line.node is not None]
+        return shown(sheet_equations(pairs), [], to)
 
     def mathml(self) -> str:
         """The whole sheet as one `<math>` element, its equations aligned."""
@@ -111,10 +125,17 @@ class Sheet(Mapping[str, Expr]):
         return f"<gradients of the loss by {', '.join(self.gradients)}>"
 
 
-def _row(printer: Printer, line: Line, width: int = 0) -> str:
+def _rows(printer: Printer, line: Line, width: int = 0) -> list[str]:
+    """The equation, with its shape and its notes beside it, or below it where it is long."""
     left = printer.show(line.left)
-    equation = f"{left:{width}}" + line.show(printer, middle=True).removeprefix(left)
-    notes = [line.shape, *(printer.show(note) for note in line.notes)]
-    beside = "    ".join(note for note in notes if note)
-    gap = "" if len(equation) < _COLUMN else "   "
-    return f"{equation:{_COLUMN}}{gap} {beside}".rstrip()
+    padded = left + " " * (width - columns(left))
+    *rows, last = indented(padded + line.show(printer, middle=True).removeprefix(left))
+    notes = [note for note in (line.shape, *map(printer.show, line.notes)) if note]
+    taken = columns(last)
+    last += " " * (_COLUMN - taken if taken < _COLUMN else 3)
+    beside = len(notes)
+    while beside and columns(f"{last} {'    '.join(notes[:beside])}") > WIDTH:
+        beside -= 1
+    rows.append(f"{last} {'    '.join(notes[:beside])}".rstrip())
+    below = [part for note in notes[beside:] for part in broken(note, _COLUMN + 1)]
+    return rows + [f"{'':{_COLUMN}} {part}" for part in below]

@@ -95,17 +95,28 @@ def _braced(text: str) -> str:
     return text if len(text) == 1 else f"{{{text}}}"
 
 
+def _subscript(name: str) -> str:
+    """What stands behind a `_`: a part of a name, or a name with a subscript of its own."""
+    if not name or name.isdigit():
+        return name
+    return name_latex(name) if "_" in name and name[0].isalpha() else _part(name)
+
+
 def name_latex(name: str) -> str:
     """A user's name: `W_1`, `W_{\\mathrm{hidden}}`, `\\alpha`, `\\mathrm{loss}`."""
     name = normalize("NFD", name)
     if not name[:1].isalpha():
         return _CHARACTERS.get(name, name)
+    head, _, digits = name.partition("_{")
+    if digits.endswith("}"):
+        inner = ",".join(_subscript(part) for part in digits[:-1].split(",") if part)
+        return f"{_part(head)}_{_braced(inner)}"
     letters = "".join(sign for sign in name.rstrip("′") if sign not in {"_", ".", *_ACCENTS})
     if not letters.isalnum():
         return f"\\text{{{name}}}"
     primes = len(name) - len(name.rstrip("′"))
     head, _, tail = name.rstrip("′").partition("_")
-    below = ",".join(_part(part) for part in tail.split("_") if part)
+    below = _subscript(tail.strip("_"))
     if not below:
         return _part(head) + "'" * primes
     if head[-1:].isdigit() and len(head) > 1:

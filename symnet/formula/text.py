@@ -22,6 +22,7 @@ from symnet.formula.printer import (
 from symnet.formula.tree import (
     EULER,
     RAISED,
+    ZERO,
     Apply,
     Blocks,
     Chain,
@@ -71,6 +72,12 @@ def value_text(value: object) -> str:
     return " ".join(shown.split()).replace("-", "−")
 
 
+def _zeros(size: object) -> str:
+    """A block of so many rows or columns of zeros."""
+    below = str(size).replace("-", "−")
+    return f"0_{below}" if below.isalnum() else f"0_{{{below}}}"
+
+
 class TextPrinter(Printer):
     """Writes Unicode text: `Δ_1 = (Δ_2 W_2ᵀ) ⊙ (1 − A_1 ⊙ A_1)`."""
 
@@ -117,7 +124,8 @@ class TextPrinter(Printer):
 
     def _raised(self, formula: Power) -> str:
         # e^(σ(z)) keeps its parentheses, for the eye; e^x and 2^x need none.
-        if formula.base != EULER or isinstance(formula.exponent, Symbol):
+        exponent = formula.exponent
+        if formula.base != EULER or (isinstance(exponent, Symbol) and "{" not in exponent.name):
             return self.inside(formula.exponent, ATOM)
         return f"({self.show(formula.exponent)})"
 
@@ -169,6 +177,10 @@ class TextPrinter(Printer):
 
     def blocks(self, formula: Blocks) -> Written:
         shown = [self.show(item) for item in formula.items]
+        if formula.items.count(ZERO) > 1:
+            # How many zeros there are in each would not show.
+            pairs = zip(formula.items, formula.sizes, shown, strict=True)
+            shown = [_zeros(size) if item == ZERO else text for item, size, text in pairs]
         return f"[{('; ' if formula.stacked else ', ').join(shown)}]", ATOM
 
     def array(self, formula: Listed) -> Written:
