@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from symnet.errors import DtypeError, ShapeError
-from symnet.expr import Dtype, Expr
+from symnet.expr import Dtype, Expr, topological
 from symnet.functions import FUNCTIONS
+from symnet.ops import table
 from symnet.ops.contraction import contract
-from symnet.ops.core import BOOL, INTEGERS, broadcast, size_value
+from symnet.ops.core import BOOL, FLOAT64, INTEGERS, broadcast, cast, number, size_value
 from symnet.ops.gather import gather
 from symnet.ops.views import iota, permute, reshape, slice_of
-from symnet.parse.alignment import as_float, in_common, shown_shape
+from symnet.parse.alignment import INDEX, as_float, in_common, shown_shape
 from symnet.parse.values import COLUMN, PLAIN, ROW, Extent, Value, known, sizes
-from symnet.sizes import Dimension, multiply_sizes
+from symnet.sizes import Dimension, add_sizes, multiply_sizes
 
 Scope = Mapping[str, Extent]
 
@@ -117,8 +118,13 @@ Index = Range | Letter | Value
 """An index; of a Value its letters and axes become those of the result."""
 
 
-def element(base: Value, indices: Sequence[Index | None], scope: Scope) -> Value:
-    """Elements of an array; None keeps an axis whole."""
+def element(
+    base: Value, indices: Sequence[Index | None], scope: Scope, guarded: bool = False
+) -> Value:
+    """Elements of an array; None keeps an axis whole.
+
+    guarded: a condition says where they count, so that places outside of the array do no harm.
+    """
     for axis, index in enumerate(indices):
         if isinstance(index, Letter) and not scope[index.name].equate(base.shape[axis]):
             raise ShapeError(
@@ -139,12 +145,14 @@ def element(base: Value, indices: Sequence[Index | None], scope: Scope) -> Value
         elif isinstance(index, Value):
             shape += index.shape
     extents = [*(scope[a] for a in letters), *shape, *base.shape]
-    return Value(lambda: _picked(base, indices, letters), shape, letters).settle(
+    return Value(lambda: _picked(base, indices, letters, guarded), shape, letters).settle(
         (base, *values), extents
     )
 
 
-def _picked(base: Value, indices: Sequence[Index | None], letters: Sequence[str]) -> Expr:
+def _picked(
+    base: Value, indices: Sequence[Index | None], letters: Sequence[str], guarded: bool
+) -> Expr:
     labels = _Labels()
     expr = _sliced(base, indices)
     own = labels.of(base.letters)
@@ -163,7 +171,8 @@ def _picked(base: Value, indices: Sequence[Index | None], letters: Sequence[str]
         out += label
     for label, index in places:
         new = labels.fresh(index.rank)
-        expr, own = _gathered(expr, own, label, index, labels.of(index.letters) + new)
+        at = _places(index.expr, expr.shape[own.index(label)], guarded)
+        expr, own = _gathered(expr, own, label, at, labels.of(index.letters) + new)
         out = out.replace(label, new)
     wanted = labels.of(letters) + out
     if sorted(own) == sorted(wanted):
@@ -172,14 +181,25 @@ def _picked(base: Value, indices: Sequence[Index | None], letters: Sequence[str]
     return contract(f"{own}->{wanted}", [expr])
 
 
-def _gathered(expr: Expr, own: str, label: str, index: Value, beside: str) -> tuple[Expr, str]:
+def _places(index: Expr, size: Dimension, guarded: bool) -> Expr:
+    """An index as whole numbers; one that is made of letters alone stays inside if guarded."""
+    computed = not any(node.name for node in topological([index]) if not node.args)
+    if index.dtype not in INTEGERS:
+        if not computed:
+            raise DtypeError(f"an index is a whole number, this one is {index.dtype}")
+        index = cast(index, INDEX)
+    if not (computed and guarded):
+        return index
+    least, most = number(0, INDEX), cast(size_value(add_sizes(size, -1), FLOAT64), INDEX)
+    return table.minimum(table.maximum(index, least), most)
+
+
+def _gathered(expr: Expr, own: str, label: str, index: Expr, beside: str) -> tuple[Expr, str]:
     """The elements at computed places of the axis of this label, and the labels of the result."""
-    if index.expr.dtype not in INTEGERS:
-        raise DtypeError(f"an index is a whole number, this one is {index.expr.dtype}")
     source = own.replace(label, "*")
     new = "".join(a for a in beside if a not in own)
     out = source.replace("*", new)
-    return gather(expr, index.expr, f"{source},{beside}->{out}"), out
+    return gather(expr, index, f"{source},{beside}->{out}"), out
 
 
 def _sliced(base: Value, indices: Sequence[Index | None]) -> Expr:
@@ -195,6 +215,17 @@ def _sliced(base: Value, indices: Sequence[Index | None]) -> Expr:
     step = tuple(part.step for part in whole)
     cut = slice_of(base.expr, start, step, tuple(part.count for part in whole))
     return reshape(cut, tuple(part.count for part in whole if not part.dropped))
+
+
+def narrowed(value: Value) -> Value:
+    """The value without its axes of size 1."""
+    kept = [extent for extent in value.shape if extent.size != 1]
+    ahead = len(value.letters)
+
+    def build() -> Expr:
+        return reshape(value.expr, (*value.expr.shape[:ahead], *sizes(kept)))
+
+    return Value(build, kept, value.letters, truth=value.truth).settle((value,), kept)
 
 
 def over(name: str, body: Value, letters: Sequence[str], scope: Scope, dtype: Dtype) -> Value:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 from symnet.expr import Expr
@@ -79,3 +80,10 @@ WHOLE: Final[Mapping[str, Callable[[Expr, tuple[int, ...]], Expr]]] = {
 SHAPING: Final = frozenset({"diag", "col", "reshape", "broadcast", "permute", "concat", "place"})
 """Functions that move the elements of an array."""
 NAMES: Final = frozenset({*CALLEES, *ALONG, *WHOLE, *SHAPING, "not"})
+
+
+def unknown(name: str, functions: Collection[str]) -> str:
+    """What to say of a function that there is not."""
+    near = get_close_matches(name, [*NAMES, *functions], n=1)
+    hint = f"did you mean {near[0]}?" if near else f"a product is written {name}*(...)"
+    return f"there is no function {name}: {hint}"

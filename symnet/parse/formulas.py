@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from symnet.errors import ParseError, SymnetError
@@ -76,10 +76,15 @@ def meaning_of(
     return Meaning(text, given, sizes, frozenset(functions), _number_dtype(names), open)
 
 
-def grammar_of(text: str, start: int, end: int, meaning: Meaning) -> Grammar:
-    """What reads a part of the text as a tree."""
+def grammar_of(
+    text: str, start: int, end: int, meaning: Meaning, further: Iterable[tuple[int, int]] = ()
+) -> Grammar:
+    """What reads a part of the text as a tree; the part may go on further down in the text."""
     unusual = [name for name in meaning.names if not UNUSUAL.isdisjoint(name)]
-    words = tokenize(text, start, end, sorted(unusual, key=len, reverse=True))
+    unusual.sort(key=len, reverse=True)
+    words = tokenize(text, start, end, unusual)
+    for begin, behind in further:
+        words[-1:] = tokenize(text, begin, behind, unusual)
     return Grammar(text, words, meaning.names, meaning.functions, NAMES)
 
 

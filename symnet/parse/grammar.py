@@ -11,7 +11,8 @@
     primary   = number | name | "∂" name "/" "∂" name | "1" in bold | "∞" | "√" primary
               | function "(" condition ("," condition)* ")" | log power
               | "(" condition ")" | "|" sum "|" | "‖" sum "‖" | "⌊" sum "⌋"
-              | "[" condition ("," condition)* "]" | "{" sum "if" condition "," "else" sum "}"
+              | "[" condition (("," | ";") condition)* "]" | "0_" size
+              | "{" sum "if" condition "," "else" sum "}"
               | ("Σ" | "Π" | "max" | "min" | "argmax") "_" letters product
 
 Factors side by side are a product, with a space before what could be read as an argument or an
@@ -26,6 +27,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Final
 
+from symnet.parse.callees import unknown
 from symnet.parse.tokens import ONES, Token
 from symnet.parse.tree import (
     Axis,
@@ -49,6 +51,7 @@ from symnet.parse.tree import (
     Span,
     Total,
     Transposed,
+    Zeros,
 )
 from symnet.parse.words import DEEPEST, Words
 
@@ -57,8 +60,6 @@ BARE: Final = frozenset({"log", "ln"})
 _RELATIONS: Final = frozenset("<≤>≥=≠")
 _JOINED: Final = frozenset("∧\N{LOGICAL OR}")
 _FACTORS: Final = frozenset("*×⊙⊘/")
-_WORDS: Final = frozenset({"if", "else", "where"})
-_OPENING: Final = frozenset({*"(√‖⌊{∂ΣΠ∞", ONES})
 _ALIKE: Final = 0.75
 
 
@@ -140,22 +141,11 @@ class Grammar(Words):
             token = self.peek()
             if token.text in _FACTORS:
                 factors.append((self.next().text, self._signed()))
-            elif self._begins_factor(token):
+            elif self.begins_factor(token, self.given):
                 factors.append(("", self._power()))
             else:
                 break
         return factors[0][1] if len(factors) == 1 else Product(place, tuple(factors))
-
-    def _begins_factor(self, token: Token) -> bool:
-        """Whether a word behind a factor begins another one, with no sign between."""
-        if token.kind == "name":
-            return token.text not in _WORDS or token.text in self.given
-        if token.text in ("|", "‖"):
-            # Closing signs have no space before them, or else no operand behind.
-            after = self.tokens[self.at + 1]
-            operand = after.kind in ("number", "name") or after.text in _OPENING
-            return token.spaced and token.tight and operand
-        return token.kind == "sign" and (token.text in _OPENING or token.text == "[")
 
     def _signed(self) -> Node:
         negative, place = False, self.peek().place
@@ -230,7 +220,7 @@ class Grammar(Words):
     def _primary(self) -> Node:
         token = self.next()
         if token.kind == "number":
-            return Numeral(token.place, float(token.text))
+            return self._number(token)
         if token.kind == "name":
             return self._name(token)
         match token.text:
@@ -243,7 +233,7 @@ class Grammar(Words):
                 self.close(token)
                 return Fenced(token.place, token.text, body)
             case "[":
-                return Bracket(token.place, self._items(token))
+                return self._bracket(token)
             case "{":
                 return self._cases(token)
             case "Σ" | "Π":
@@ -255,6 +245,35 @@ class Grammar(Words):
             case word if word == ONES:
                 return Ones(token.place)
         self.unexpected(token)
+
+    def _number(self, token: Token) -> Node:
+        """A number; `0_2` and `0_{N − 1}` are blocks of zeros."""
+        mark = self.peek()
+        if token.text != "0" or mark.kind != "name" or mark.text[0] != "_" or mark.spaced:
+            return Numeral(token.place, float(token.text))
+        self.next()
+        if mark.text != "_":
+            size = mark.text[1:]
+            digits = size.isdecimal()
+            return Zeros(
+                token.place,
+                Numeral(mark.place, float(size)) if digits else Name(mark.place, size),
+            )
+        opening = self.next()
+        if opening.text != "{":
+            self.unexpected(opening)
+        body = self.sum()
+        self.close(opening)
+        return Zeros(token.place, body)
+
+    def _bracket(self, opening: Token) -> Node:
+        items = [self.condition()]
+        separator = self.peek().text
+        while separator in (",", ";") and self.peek().text == separator:
+            self.next()
+            items.append(self.condition())
+        self.close(opening)
+        return Bracket(opening.place, tuple(items), stacked=separator == ";")
 
     def _items(self, opening: Token) -> tuple[Node, ...]:
         found = [self._argument()]
@@ -337,7 +356,7 @@ class Grammar(Words):
             return Name(token.place, name)
         if behind.kind == "power":
             return self._raised_call(token)
-        if name in BARE and (behind.kind == "number" or self._begins_factor(behind)):
+        if name in BARE and (behind.kind == "number" or self.begins_factor(behind, self.given)):
             self.deeper()
             body = self._power()
             self.depth -= 1
@@ -350,7 +369,7 @@ class Grammar(Words):
         """`tanhh (x)` is a slip of the pen rather than a product."""
         slip = len(token.text) > 2 and behind.text == "("
         if slip and get_close_matches(token.text, self.callees, 1, _ALIKE):
-            raise self.fault(token.place, self._unknown(token.text))
+            raise self.fault(token.place, unknown(token.text, self.functions))
 
     def _raised_call(self, token: Token) -> Node:
         """tanh²(x)."""
@@ -368,13 +387,8 @@ class Grammar(Words):
             self.next()
             order += 1
         if name not in self.functions and (order or name not in self.callees):
-            raise self.fault(token.place, self._unknown(name))
+            raise self.fault(token.place, unknown(name, self.functions))
         opening = self.next()
         if opening.text != "(":
             self.unexpected(opening)
         return replace(Call(token.place, name, self._items(opening)), order=order)
-
-    def _unknown(self, name: str) -> str:
-        near = get_close_matches(name, [*self.callees, *self.functions], n=1)
-        hint = f"did you mean {near[0]}?" if near else f"a product is written {name}*(...)"
-        return f"there is no function {name}: {hint}"

@@ -10,7 +10,7 @@ from typing import Final
 from symnet.errors import ParseError, SymnetError
 from symnet.expr import Dtype, Expr, make
 from symnet.functions import FUNCTIONS
-from symnet.ops.core import FLOAT32, FLOAT64, constant, number, size_value
+from symnet.ops.core import FLOAT32, FLOAT64, number, size_value
 from symnet.ops.leaves import UNKNOWN, input
 from symnet.ops.views import identity
 from symnet.parse.alignment import as_float, elementwise
@@ -18,14 +18,16 @@ from symnet.parse.arrays import (
     element,
     letter_value,
     matrix_product,
+    narrowed,
     over,
     transposed,
 )
 from symnet.parse.callees import ALONG, CALLEES, SHAPING, WHOLE
 from symnet.parse.indices import index_of, size_of
-from symnet.parse.shaping import along, shaping, whole
+from symnet.parse.shaping import along, bracket, shaping, whole
 from symnet.parse.tokens import fault
 from symnet.parse.tree import (
+    Axis,
     Bracket,
     Call,
     Cases,
@@ -42,8 +44,10 @@ from symnet.parse.tree import (
     Product,
     Raised,
     Roots,
+    Span,
     Total,
     Transposed,
+    Zeros,
 )
 from symnet.parse.values import Extent, Value, known, sizes
 from symnet.sizes import Dimension
@@ -81,6 +85,7 @@ class Meaning:
         self.functions, self.dtype, self.open = functions, dtype, open
         self.scope: Mapping[str, Extent] = {}
         self.used: dict[str, Expr] = {}
+        self.guarded = False
 
     def of(self, node: Node) -> Value:
         """What a tree stands for; ParseError with a caret at what does not fit."""
@@ -168,9 +173,12 @@ class Meaning:
         return found
 
     def product(self, node: Product) -> Value:
+        outside = self.guarded
+        self.guarded |= any(isinstance(factor, Bracket) for _, factor in node.factors)
         found = self.of(node.factors[0][1])
         for sign, factor in node.factors[1:]:
             found = self._joined(sign, found, self.of(factor), factor)
+        self.guarded = outside
         return found
 
     def _joined(self, sign: str, left: Value, right: Value, node: Node) -> Value:
@@ -231,34 +239,33 @@ class Meaning:
         return elementwise(apply, values, self.scope, self.dtype, truth=True, guarded=guarded)
 
     def cases(self, node: Cases) -> Value:
+        outside, self.guarded = self.guarded, True
         values = [self.of(part) for part in (node.condition, node.first, node.second)]
+        self.guarded = outside
         if not values[0].truth:
             raise self.fault(node.condition, "a condition such as x > 0 belongs here")
         return elementwise(operation("where"), values, self.scope, self.dtype, guarded=1)
 
     def bracket(self, node: Bracket) -> Value:
-        values = [self.of(item) for item in node.items]
-        if len(values) == 1 and values[0].truth:
-            astype = operation("astype")
-            kind = self.dtype
-            return elementwise(lambda x: astype(x, kind), values, self.scope, kind, guarded=1)
-        exprs = [value.expr for value in values]
-        if any(value.letters for value in values) or len({expr.shape for expr in exprs}) > 1:
-            raise self.fault(node, "a list is of numbers, or of lists of one length")
-        if all(expr.op.name == "constant" for expr in exprs):
-            rows = [expr.attrs["value"] for expr in exprs]
-            return known(constant(rows, self.dtype))
-        return known(operation("stack")(exprs))
+        values = [None if isinstance(item, Zeros) else self.of(item) for item in node.items]
+        first = values[0]
+        if len(values) > 1 or first is None or not first.truth:
+            return bracket(self, node, values)
+        astype, kind = operation("astype"), self.dtype
+        return elementwise(lambda x: astype(x, kind), [first], self.scope, kind, guarded=1)
 
     def part(self, node: Part) -> Value:
         base = self.of(node.base)
+        if base.rank > len(node.indices):
+            # An axis of one place needs no index.
+            base = narrowed(base)
         if base.rank != len(node.indices):
             raise self.fault(node, f"{len(node.indices)} indices for {base.rank} axes")
         indices = [
             index_of(self, item, extent)
             for item, extent in zip(node.indices, base.shape, strict=True)
         ]
-        return element(base, indices, self.scope)
+        return element(base, indices, self.scope, self.guarded)
 
     def over(self, node: Over) -> Value:
         outside = self.scope
@@ -335,6 +342,9 @@ _MEANINGS: Final[Mapping[type[Node], Callable[..., Value]]] = {
     Bracket: Meaning.bracket,
     Part: Meaning.part,
     Over: Meaning.over,
+    Zeros: misplaced,
+    Axis: misplaced,
+    Span: misplaced,
     Call: Meaning.call,
     Listed: Meaning.listed,
 }

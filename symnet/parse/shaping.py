@@ -8,15 +8,15 @@ from typing import Final, Protocol
 from symnet.errors import ParseError, ShapeError
 from symnet.expr import Dtype, Expr
 from symnet.ops.contraction import contract
-from symnet.ops.core import broadcast
+from symnet.ops.core import broadcast, constant, number
 from symnet.ops.views import concat, identity, permute, place, reshape
 from symnet.parse.alignment import as_float, in_common
 from symnet.parse.arrays import Range
 from symnet.parse.callees import ALONG, WHOLE
 from symnet.parse.indices import index_of
-from symnet.parse.tree import Axis, Call, Listed, Node, Numeral, Part, Product
+from symnet.parse.tree import Axis, Bracket, Call, Listed, Node, Numeral, Part, Product, Zeros
 from symnet.parse.values import Extent, Value, known, sizes
-from symnet.sizes import Dimension, add_sizes
+from symnet.sizes import Dimension, add_sizes, scale_size
 
 
 class Reader(Protocol):
@@ -75,6 +75,78 @@ def along(reader: Reader, node: Call) -> Value:
 def shaping(reader: Reader, node: Call) -> Value:
     """A function that moves elements; ParseError for arguments that it does not take."""
     return _SHAPING[node.name](reader, node)
+
+
+def bracket(reader: Reader, node: Bracket, values: Sequence[Value | None]) -> Value:
+    """A list of numbers, or of lists; arrays as blocks side by side or below each other.
+
+    None stands for a block of zeros whose size is written; a number 0 beside arrays is one too,
+    as long as it needs to be.
+    """
+    arrays = [value for value in values if value is not None]
+    if any(value.letters for value in arrays):
+        raise reader.fault(node, "a list is of whole arrays, without index letters")
+    rank = max((value.rank for value in arrays), default=0)
+    if not node.stacked and len(arrays) == len(values) and {v.rank for v in arrays} == {rank}:
+        if all(value.literal is not None for value in arrays):
+            return known(constant([value.literal for value in arrays], reader.dtype))
+        if rank == 0 or all(value.constant for value in arrays):
+            return _stacked(reader, arrays)
+    return _blocks(reader, node, values, max(rank, 1))
+
+
+def _stacked(reader: Reader, values: Sequence[Value]) -> Value:
+    """A new axis, of as many places as there are values."""
+    exprs = in_common(values, reader.dtype)
+    if len({expr.shape for expr in exprs}) > 1:
+        raise ShapeError("the lists in a list are of one length")
+    if all(value.constant for value in values):
+        return known(constant([expr.attrs["value"] for expr in exprs], reader.dtype))
+    return known(concat([reshape(expr, (1, *expr.shape)) for expr in exprs], 0))
+
+
+def _blocks(reader: Reader, node: Bracket, values: Sequence[Value | None], rank: int) -> Value:
+    axis = 0 if node.stacked else rank - 1
+    shape = [Extent() for _ in range(rank)]
+    along_axis: list[Extent] = []
+    for value, item in zip(values, node.items, strict=True):
+        if value is None:
+            size = reader.size(item.size) if isinstance(item, Zeros) else None
+            if size is None:
+                raise reader.fault(item, "zeros are written 0_2 or 0_N, with their number")
+            along_axis.append(Extent(size))
+        elif value.literal == 0:
+            along_axis.append(Extent())
+        elif value.rank == 0 and rank == 1:
+            along_axis.append(Extent(1))
+        elif value.rank != rank:
+            raise reader.fault(item, f"a block of {value.rank} axes among those of {rank}")
+        else:
+            along_axis.append(value.shape[axis])
+            pairs = zip(shape, value.shape, strict=True)
+            if not all(a.equate(b) for k, (a, b) in enumerate(pairs) if k != axis):
+                raise reader.fault(item, "this block does not fit to those before it")
+    open_ends = sum(extent.size is None for extent in along_axis)
+    if open_ends > 1:
+        raise reader.fault(node, "how many zeros there are does not show: 0_2 are two")
+    if not open_ends:
+        shape[axis] = Extent(add_sizes(*sizes(along_axis)))
+
+    def build() -> Expr:
+        whole_shape = sizes(shape)
+        given = [extent.size for extent in along_axis if extent.size is not None]
+        rest = add_sizes(whole_shape[axis], *(scale_size(size, -1) for size in given))
+        parts = []
+        for value, extent in zip(values, along_axis, strict=True):
+            size = rest if extent.size is None else extent.size
+            own = (*whole_shape[:axis], size, *whole_shape[axis + 1 :])
+            if value is None or value.literal == 0:
+                parts.append(broadcast(number(0, reader.dtype), own))
+            else:
+                parts.append(reshape(as_float(value.expr, reader.dtype), own))
+        return concat(parts, axis)
+
+    return Value(build, shape).settle([v for v in values if v is not None], shape)
 
 
 def _only(reader: Reader, node: Call, count: int) -> Value:

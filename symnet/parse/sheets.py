@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from symnet.expr import Expr
 from symnet.parse.formulas import define, grammar_of, meaning_of
@@ -18,15 +18,35 @@ from symnet.sizes import Dimension, Shape
 LONGEST_SHEET = 1_000_000
 _COLUMNS = re.compile(r"\S(?:.*?\S)??(?=\s{2,}|\s*$)")
 _LEFT = re.compile(r"\s*\S+ *(?== )")
+_GOES_ON = re.compile(r"[-+−⊙⊘*·×/=;]\s")
 _REMARKS = ("computed as:", "at ")
+_Span = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class _Column:
-    """A part of the text: an equation, or a shape beside one."""
+@dataclass
+class _Entry:
+    """What a line says, with the lines below it that go on: equations and the shape of the first.
 
-    start: int
-    end: int
+    Each equation is made of the parts of the text, from where to where, that it stands in.
+    """
+
+    equations: list[list[_Span]] = field(default_factory=list)
+    shape: _Span | None = None
+
+    def add(self, text: str, part: _Span) -> None:
+        """One column more of the text, which goes on with the last equation or begins another."""
+        said = text[part[0] : part[1]]
+        before = (
+            text[self.equations[-1][-1][0] : self.equations[-1][-1][1]] if self.equations else ""
+        )
+        if before.endswith("=") or (before and _GOES_ON.match(said)):
+            self.equations[-1].append(part)
+        elif not before or " = " in said or said.endswith(" ="):
+            self.equations.append([part])
+        elif self.shape is None:
+            self.shape = part
+        else:
+            raise fault(text, part[0], "a definition or nothing belongs here")
 
 
 def parse_sheet(
@@ -36,9 +56,10 @@ def parse_sheet(
 
     A line says `name = formula`, with the shape of it at the right where the formula does not show
     it, and further definitions that this line needs, two spaces or more between the columns:
-    `Δ = 1/N (P − Y)    N×3    Y[n,k] = [y[n] = k]`. A line names what stood above it. The gradient
-    by W is called ∂L/∂W. Of a chain a = b = c the last part counts. Remarks, which begin with
-    `computed as:` or `at`, say nothing new.
+    `Δ = 1/N (P − Y)    N×3    Y[n,k] = [y[n] = k]`. Lines that begin with spaces go on with the
+    one above, with the rest of its formula or with what stands beside it. A line names what stood
+    above it. The gradient by W is called ∂L/∂W. Of a chain a = b = c the last part counts.
+    Remarks, which begin with `computed as:` or `at`, say nothing new.
 
     names: the inputs and parameters. functions: names of unknown functions.
 
@@ -49,44 +70,44 @@ def parse_sheet(
     given = {normal_name(name): known(expr) for name, expr in names.items()}
     meaning = meaning_of(text, given, names, functions, open=False)
     defined: dict[str, None] = {}
-    for columns in _lines(text):
-        defined |= dict.fromkeys(_line(meaning, columns))
+    for entry in _entries(text):
+        defined |= dict.fromkeys(_defined(meaning, entry))
     return {name: meaning.names[name].expr for name in defined if name}
 
 
-def _lines(text: str) -> Iterator[list[_Column]]:
-    """The columns of each line that says something."""
-    start = 0
+def _entries(text: str) -> Iterator[_Entry]:
+    """What stands in the lines that say something, each with those that go on with it."""
+    start, entry, remark = 0, _Entry(), False
     for line in text.split("\n"):
-        if line.strip() and not line.lstrip().startswith(_REMARKS):
-            left = _LEFT.match(line)
+        if line.strip():
+            first = len(line) - len(line.lstrip())
+            if not first or not entry.equations:
+                yield entry
+                entry, remark = _Entry(), line[first:].startswith(_REMARKS)
             # The left sides are often padded, so that the signs of equality stand in a column.
-            behind = left.end() if left else 0
-            found = [_Column(start + m.start(), start + m.end())
-                     for m in _COLUMNS.finditer(line, behind)]  # fmt: skip
-            first = start + len(line) - len(line.lstrip())
-            yield [_Column(first, found[0].end), *found[1:]]
+            left = None if entry.equations else _LEFT.match(line)
+            found = [m.span() for m in _COLUMNS.finditer(line, left.end() if left else 0)]
+            found[0] = (first, found[0][1])
+            for part in found if not remark else []:
+                entry.add(text, (start + part[0], start + part[1]))
         start += len(line) + 1
+    yield entry
 
 
-def _line(meaning: Meaning, columns: Sequence[_Column]) -> Iterator[str]:
-    """Define what a line defines, the notes beside it first."""
-    text = meaning.text
-    shape: Shape | None = None
-    for column in columns[1:]:
-        if " = " in text[column.start : column.end]:
-            yield define(meaning, _equation(meaning, column))
-        elif shape is None:
-            shape = _shape(meaning, column)
-        else:
-            raise fault(text, column.start, "a definition or nothing belongs here")
-    equation = _equation(meaning, columns[0])
-    if not _is_notation(meaning, equation):
-        yield define(meaning, equation, () if shape is None else shape)
+def _defined(meaning: Meaning, entry: _Entry) -> Iterator[str]:
+    """Define what a line defines, what stands beside it first."""
+    if not entry.equations:
+        return
+    main, *notes = [_equation(meaning, parts) for parts in entry.equations]
+    for note in notes:
+        if not _is_notation(meaning, note):
+            yield define(meaning, note)
+    if not _is_notation(meaning, main):
+        yield define(meaning, main, _shape(meaning, entry.shape) if entry.shape else ())
 
 
-def _equation(meaning: Meaning, column: _Column) -> Equation:
-    grammar = grammar_of(meaning.text, column.start, column.end, meaning)
+def _equation(meaning: Meaning, parts: Sequence[_Span]) -> Equation:
+    grammar = grammar_of(meaning.text, *parts[0], meaning, parts[1:])
     equation = grammar.equation()
     grammar.end()
     return equation
@@ -100,18 +121,18 @@ def _is_notation(meaning: Meaning, equation: Equation) -> bool:
     return right.name.startswith("∂") and right.name not in meaning.names
 
 
-def _shape(meaning: Meaning, column: _Column) -> Shape:
+def _shape(meaning: Meaning, part: _Span) -> Shape:
     """A shape such as N×3; its sizes may be sums."""
     text = meaning.text
     found: list[Dimension] = []
-    start = column.start
-    for part in text[column.start : column.end].split("×"):
-        grammar = grammar_of(text, start, start + len(part), meaning)
+    start = part[0]
+    for said in text[part[0] : part[1]].split("×"):
+        grammar = grammar_of(text, start, start + len(said), meaning)
         node = grammar.sum()
         grammar.end()
         size = meaning.size(node)
         if size is None:
-            raise fault(text, start, f"{part!r} is no size: a shape is written as N×3")
+            raise fault(text, start, f"{said!r} is no size: a shape is written as N×3")
         found.append(size)
-        start += len(part) + 1
+        start += len(said) + 1
     return tuple(found)

@@ -110,9 +110,18 @@ class Fenced(Node):
 
 @dataclass(frozen=True, slots=True)
 class Bracket(Node):
-    """[items]: 1 where the one relation in it holds, or a list."""
+    """[items]: 1 where the one relation in it holds, or a list; of arrays, blocks side by side, or
+    `stacked` below each other."""
 
     items: tuple[Node, ...]
+    stacked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Zeros(Node):
+    """A block of so many rows or columns of zeros."""
+
+    size: Node
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,11 @@ class Value:
             self._expr = self._build()
         return self._expr
 
+    @property
+    def constant(self) -> bool:
+        """Whether it is known to be made of numbers that were written."""
+        return not self.wait and self.expr.op.name == "constant"
+
     def settle(self, parts: Iterable[Value], extents: Iterable[Extent]) -> Value:
         """Build it now if nothing is unknown, so that what waits is not nested deeply."""
         waits = [part.wait for part in parts]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NoReturn
 
 from symnet.errors import ParseError
-from symnet.parse.tokens import Token, fault
+from symnet.parse.tokens import ONES, Token, fault
 
 DEEPEST: Final = 60
+_WORDS: Final = frozenset({"if", "else", "where"})
+_OPENING: Final = frozenset({*"(√‖⌊{∂ΣΠ∞", ONES})
 _CLOSING: Final = {"(": ")", "[": "]", "|": "|", "‖": "‖", "⌊": "⌋", "{": "}"}
 
 
@@ -56,6 +58,17 @@ class Words:
         self.depth += 1
         if self.depth > DEEPEST:
             raise self.fault(self.peek().place, f"nested deeper than {DEEPEST}")
+
+    def begins_factor(self, token: Token, given: Collection[str]) -> bool:
+        """Whether a word behind a factor begins another one, with no sign between."""
+        if token.kind == "name":
+            return token.text not in _WORDS or token.text in given
+        if token.text in ("|", "‖"):
+            # Closing signs have no space before them, or else no operand behind.
+            after = self.tokens[self.at + 1]
+            operand = after.kind in ("number", "name") or after.text in _OPENING
+            return token.spaced and token.tight and operand
+        return token.kind == "sign" and (token.text in _OPENING or token.text == "[")
 
     def close(self, opening: Token) -> None:
         """What was opened is closed here."""
