@@ -33,6 +33,7 @@ from symnet.lower.program import LEAVES, Lowered
 from symnet.ops.leaves import NAMED
 
 ASSIGNED = "←"
+_counted: dict[str, Instructions] = {}
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,12 @@ class Part:
 
     @property
     def instructions(self) -> Instructions:
-        """What it came to; compiles it anew, since only the object is kept."""
-        return count_instructions(self.kernel.assembly)
+        """What it came to. At the first look that compiles it anew, since only the object is
+        kept."""
+        key = self.kernel.kernel.key
+        if key not in _counted:
+            _counted[key] = count_instructions(self.kernel.assembly)
+        return _counted[key]
 
     def lines(self) -> list[str]:
         """Formulas and origins, or the label, as lines of text."""

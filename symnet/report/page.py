@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from symnet import cost
+from symnet.drawing import draw
 from symnet.formula.sheet import Sheet
+from symnet.lazy import MissingDependency
 from symnet.lower import Part
 from symnet.ops.leaves import PARAMETER, leaves
 from symnet.report import sections
@@ -81,15 +83,19 @@ def _machine(subject: Subject, sheet: Sheet) -> tuple[Sequence[Part], Mapping[st
 
 
 def _network(subject: Subject) -> str:
-    return sections.parameters_table(subject.loss)
+    """The graph, forward and backward, and the parameters."""
+    try:
+        drawn = f'<div class="network">{draw(subject.loss).svg}</div>'
+    except MissingDependency as error:
+        drawn = f'<p class="hint">No drawing: {escape(str(error))}</p>'
+    return f'<div class="beside">{drawn}{sections.parameters_table(subject.loss)}</div>'
 
 
 def _formulas(sheet: Sheet, targets: Sequence[Any]) -> str:
     derivations = {}
     top = sheet.rows()[len(sheet.forward) - 1].name
     for target in targets:
-        derivation = derive(sheet.loss, target)
-        derivations[f"∂{top}/∂{target.name}"] = f"<pre>{escape(str(derivation))}</pre>"
+        derivations[f"∂{top}/∂{target.name}"] = derive(sheet.loss, target).html()
     return sections.formula_lines(sheet.rows(), derivations)
 
 
