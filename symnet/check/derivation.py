@@ -15,11 +15,12 @@ from typing import Any, Final
 import numpy as np
 
 from symnet.check.numbers import Edge, Edges, Point
-from symnet.expr import Expr
+from symnet.expr import Expr, topological
 from symnet.feeds import Feeds
 from symnet.formula import Derivation
 from symnet.formula.steps import Step, edges, rule_of, silent_nodes
 from symnet.formula.text import TextPrinter
+from symnet.sampling import sample_held, sample_inputs
 from symnet.sizes import show_shape
 
 Array = np.ndarray[Any, Any]
@@ -93,9 +94,13 @@ def check_derivation(
 ) -> DerivationCheck:
     """Evaluates every claim of a derivation at the feeds, in float64 whatever the dtypes.
 
-    feeds: data by name or Expr; a parameter that is not fed starts as `seed` says. FeedError for
-    data that does not fit, UnknownFunctionError for a derivation with unknown functions.
+    feeds: data by name or Expr; a parameter that is not fed starts as `seed` says. Without feeds
+    all numbers are drawn at random. FeedError for data that does not fit, UnknownFunctionError for
+    a derivation with unknown functions.
     """
+    if feeds is None:
+        known = topological([derivation.loss])
+        feeds = sample_inputs(known, seed) | sample_held(known, seed)
     return _Checker(derivation, feeds, seed).run()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from symnet.errors import GraphError
 from symnet.expr import Expr, topological
 from symnet.formula.compose import Values
+from symnet.formula.derivation_page import page
 from symnet.formula.graph import active_nodes, require_scalar
 from symnet.formula.notation import Notation, StepFormulas
 from symnet.formula.printer import Printer
@@ -37,7 +38,8 @@ class Derivation:
     def check(self, feeds: Any = None, *, seed: int = 0) -> Any:
         """Every claim of every step against numbers that the chain rule had no part in.
 
-        feeds: data for the inputs, and for parameters that are not to start as `seed` says.
+        feeds: data for the inputs, and for parameters that are not to start as `seed` says; without
+        feeds every number is drawn at random.
         Returns a report, true if every step holds. FeedError for data that does not fit.
         """
         return Expr.dispatch["check_derivation"](self, feeds, seed=seed)
@@ -111,6 +113,16 @@ class Derivation:
             return so_far
         pattern = "\\text{{to }} {} \\text{{ goes }} {}"
         return f"{_handed(printer, step, formulas.handed, pattern)},\\quad {so_far}"
+
+    def html(self, opened: bool = False) -> str:
+        """A fragment of a page that needs nothing else: MathML, and each step to fold out.
+
+        opened: whether the steps are unfolded to begin with.
+        """
+        return page(self, opened)
+
+    def _repr_html_(self) -> str:
+        return self.html()
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"

@@ -83,9 +83,18 @@ def rule_of(node: Expr) -> str:
     """The rule of differentiation that a node asks for, in words."""
     if node.op is UNKNOWN:
         return f"chain rule, {node.attrs['name']} unknown"
-    if node.op.name == "divide" and peel(node.args[1]).op in (CONSTANT, SIZE_VALUE):
+    factors = {"divide": node.args[1:], "multiply": node.args}.get(node.op.name, ())
+    if any(_is_constant(factor) for factor in factors):
         return "constant factor"
     return _RULES.get(node.op.name, f"chain rule through {node.op.name}")
+
+
+def _is_constant(node: Expr, depth: int = 4) -> bool:
+    """Whether a node is plain to see as a number made of numbers and sizes, such as 1/N."""
+    node = peel(node)
+    if not node.args:
+        return node.op in (CONSTANT, SIZE_VALUE)
+    return depth > 0 and all(_is_constant(arg, depth - 1) for arg in node.args)
 
 
 def edges(order: Sequence[Expr], active: Collection[Expr]) -> Iterator[tuple[Expr, int]]:
