@@ -19,7 +19,8 @@ from codegen.ir import (
 from codegen.scalar import Apply, Constant, Indirect, Load, Local, Ref, Scalar, at
 from symnet.expr import Expr
 from symnet.lower.builder import Builder, Place, as_scalar
-from symnet.lower.compositions import COMPOSITIONS, horner
+from symnet.lower.compositions import COMPOSITIONS
+from symnet.lower.polynomials import horner
 from symnet.lower.reading import is_virtual, materialise, read, zero
 from symnet.ops.contraction import split
 from symnet.ops.core import scalar_constant
