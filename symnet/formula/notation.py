@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from symnet.expr import Expr
 from symnet.formula.jacobians import Index
+from symnet.formula.naming import intermediates
 from symnet.formula.scalars import size_formula
 from symnet.formula.steps import Step
 from symnet.formula.sums import total
@@ -72,7 +73,8 @@ class Notation:
         self._label()
         if any(node.shape for node in order if node is not wrt):
             self._name_adjoints()
-            self.full.named.update(self.symbols)
+            for node, symbol in self.symbols.items():
+                self.full.named[node] = symbol
 
     def _label(self) -> None:
         names = self.local
@@ -133,9 +135,22 @@ class Notation:
         return self.deltas.get(node) or Partial(self.symbols[self.loss], self.symbols[node])
 
     def prepare(self, steps: Sequence[Step], gradient: Expr) -> None:
-        """Name what would make the formulas of these steps long."""
-        self.full.define_long([term for step in steps for term in (*step.terms, step.adjoint)])
+        """Name what would make the formulas of these steps long: the deltas, first of all."""
+        outputs = [term for step in steps for term in (*step.terms, step.adjoint)]
+        if intermediates(outputs, self.full.named):
+            self._by_deltas(steps)
+        self.full.define_long(outputs)
         self.leaf.define_long([gradient])
+
+    def _by_deltas(self, steps: Sequence[Step]) -> None:
+        """Write later adjoints by those of the layers, and by those where paths have met."""
+        whole = {step.operand: step for step in steps}
+        for node, step in whole.items():
+            delta = self.deltas.get(node)
+            layer = isinstance(delta, Symbol) and delta.name.startswith("Δ")
+            if delta is not None and step.adjoint.args and (layer or step.meets):
+                for translator in (self.full, self.leaf):
+                    translator.named.setdefault(step.adjoint, delta)
 
     def forward(self) -> list[Definition]:
         """Each node on the way from its operands."""
@@ -200,7 +215,9 @@ class Notation:
         return Definition(self.adjoint(step.operand), self.local.array(step.handed))
 
     def _so_far(self, step: Step) -> list[Definition]:
-        left, right = self.adjoint(step.operand), self.full.array(step.adjoint)
+        left = self.adjoint(step.operand)
+        own = self.full.named.get(step.adjoint) == left
+        right = self.full.body(step.adjoint) if own else self.full.array(step.adjoint)
         if not step.meets:
             return [Definition(left, right)]
         whole = Sum(tuple(self.full.array(term) for term in step.terms))
