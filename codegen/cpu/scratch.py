@@ -13,7 +13,7 @@ past the last, and elements from one row of the block to the next."""
 
 _HEADER_BYTES = 8 * HEADER
 _DEPTH = 256
-_PANEL_BYTES = 512 << 10
+_PANEL_BYTES = 256 << 10
 _BLOCK_ROWS = 128
 _GROUP_BYTES = 16 << 10
 # Packing may write as many rows past a panel as a vector has lanes: 16 of 64 floats at the most.
