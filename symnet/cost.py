@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 from symnet.diff import Nested, flatten, grad
@@ -12,13 +12,14 @@ from symnet.errors import GraphError
 from symnet.expr import Expr, topological
 from symnet.ops.contraction import split
 from symnet.ops.core import scalar_constant
-from symnet.ops.leaves import PARAMETER, leaves
+from symnet.ops.leaves import INPUT, NAMED, PARAMETER, STATE, leaves
 from symnet.ops.pointwise import Pointwise
 from symnet.simplify import Firing, simplify_report, stabilize_report
-from symnet.sizes import Dimension, Size, add_sizes, multiply_sizes, scale_size
+from symnet.sizes import Dimension, Size, add_sizes, multiply_sizes, scale_size, show_shape
 
 # A tree's count doubles at each sharing, so that a deep graph has numbers of thousands of digits.
 LARGEST: Final = 10**100
+_VIEWS: Final = ("named", "reshape", "permute", "broadcast")
 
 
 @dataclass(frozen=True)
@@ -192,12 +193,53 @@ def tree_count(outputs: Nested) -> Counts:
     return _summed((own_count(node), uses[node]) for node in order)
 
 
+def byte_count(outputs: Nested) -> Dimension:
+    """The bytes that computing the outputs reads and writes, one operation after another.
+
+    Each operation reads its operands and writes its result; views are read through. Fused loops
+    touch less, since what stays in a register is neither written nor read.
+    """
+    total: list[Dimension] = []
+    for node in topological(flatten(outputs)):
+        if node.args and node.op.name not in _VIEWS:
+            parts = [node, *(_behind(arg) for arg in node.args)]
+            total += [scale_size(_elements(part), part.dtype.itemsize) for part in parts]
+    return add_sizes(0, *total)
+
+
+def reused_values(value: Expr, gradient: Nested) -> tuple[Expr, ...]:
+    """The forward values that the backward pass reads again, in the order of their computation.
+
+    Inputs, parameters and numbers are there in any case, and are not counted.
+    """
+    forward = topological([value])
+    known = set(forward)
+    wanted: set[Expr] = set()
+    for node in topological(flatten(gradient)):
+        if node not in known:
+            wanted.update(_behind(arg) for arg in node.args)
+    moving: set[Expr] = set()
+    for node in forward:
+        if node.op in (INPUT, PARAMETER, STATE) or any(arg in moving for arg in node.args):
+            moving.add(node)
+    return tuple(node for node in forward if node in wanted and node in moving and node.args)
+
+
+def _behind(node: Expr) -> Expr:
+    """The array that a view, a name or a repetition looks at."""
+    while node.op.name in _VIEWS:
+        node = node.args[0]
+    return node
+
+
 @dataclass(frozen=True)
 class Explanation:
     """What a loss and its gradient cost, and which rules made them cheaper or more accurate.
 
     loss, gradient_tree (each use anew), gradient (as differentiated, shared), rewritten (the
     gradient that runs, shared), together (loss and gradient that run, sharing between them).
+    reused: forward values that the backward pass reads again; names: what they are called.
+    loss_bytes, bytes: what the loss, and loss and gradient together, read and write.
     """
 
     loss: Counts
@@ -206,6 +248,15 @@ class Explanation:
     rewritten: Counts
     together: Counts
     firings: tuple[Firing, ...]
+    reused: tuple[Expr, ...] = ()
+    names: Mapping[Expr, str] = field(default_factory=dict)
+    loss_bytes: Dimension = 0
+    bytes: Dimension = 0
+
+    @property
+    def kept(self) -> Dimension:
+        """The bytes of the forward values that the backward pass reuses."""
+        return add_sizes(0, *(scale_size(_elements(n), n.dtype.itemsize) for n in self.reused))
 
     def ratio(self, sizes: Mapping[str, int]) -> float:
         """How often the cost of the loss alone buys loss and gradient, at given sizes."""
@@ -229,7 +280,19 @@ class Explanation:
         shown = [f"{label:<33} {counts}" for label, counts in lines]
         where = " for large sizes" if named else ""
         shown.append(f"together {self.limit():.3g} times the loss alone{where}")
-        return "\n".join([*shown, *self._rules()])
+        shown.append(
+            f"bytes read and written, one operation after another: loss {_shown(self.loss_bytes)}, "
+            f"together {_shown(self.bytes)}"
+        )
+        return "\n".join([*shown, self._reuse(), *self._rules()])
+
+    def _reuse(self) -> str:
+        if not self.reused:
+            return "the backward pass reuses no forward value"
+        labels = [self.names.get(node) or str(node) for node in self.reused]
+        shapes = [f" ({show_shape(node.shape)})" if node.shape else "" for node in self.reused]
+        listed = ", ".join(f"{a}{b}" for a, b in zip(labels, shapes, strict=True))
+        return f"the backward pass reuses {listed}: {_shown(self.kept)} bytes kept"
 
     def _rules(self) -> list[str]:
         places: dict[str, Counter[str]] = {}
@@ -264,6 +327,7 @@ def explain(loss: Expr, wrt: Nested | None = None) -> Explanation:
     value, early = (loss, ()) if keep else stabilize_report(loss, smooth=True)
     (value, gradient), late = stabilize_report([value, raw if keep else grad(value, targets)])
     (value, gradient), exact = simplify_report([value, gradient])
+    names = {_behind(n): str(n.name) for n in topological([loss, value]) if n.op is NAMED}
     return Explanation(
         operation_count(loss),
         tree_count(raw),
@@ -271,4 +335,8 @@ def explain(loss: Expr, wrt: Nested | None = None) -> Explanation:
         operation_count(gradient),
         operation_count([value, gradient]),
         early + late + exact,
+        reused_values(value, gradient),
+        names,
+        byte_count(loss),
+        byte_count([value, gradient]),
     )

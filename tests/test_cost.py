@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet.cost import LARGEST, Counts, explain, operation_count, own_count, tree_count
+from symnet.cost import LARGEST, Counts, byte_count, explain, operation_count, own_count, tree_count
 from symnet.errors import GraphError
 from symnet.functions.arrays import pick
 from symnet.ops.table import POINTWISE
@@ -145,3 +145,25 @@ def test_counts_print_as_polynomials():
     assert str(Counts(additions=polynomial)) == "2·N + 1 = (2·N + 1) additions"
     assert Counts(additions=polynomial).at({"N": 4}) == 9
     assert np.isfinite(explain(tanh_network()).limit())
+
+
+def test_the_backward_pass_says_what_it_reuses_of_the_forward_one():
+    told = explain(tanh_network())
+    # tanh'(Z) is 1 - A², or sech²(Z) where that is what runs; the mean of squares needs A W_2.
+    shapes = sorted(tuple(map(str, node.shape)) for node in told.reused)
+    assert ("N", "1") in shapes
+    assert ("N", "5") in shapes
+    forward = str(told)
+    assert re.search(r"the backward pass reuses .*\(N×5\).*: \d+·N bytes kept", forward)
+    told = explain(sn.sum(sn.named("A", sn.sin(v)) ** 3), wrt=v)
+    assert "the backward pass reuses A (N): 8·N bytes kept" in str(told)
+    linear = explain(sn.sum(3 * v), wrt=v)
+    assert "the backward pass reuses no forward value" in str(linear)
+
+
+def test_bytes_are_those_of_pencil_and_paper():
+    w = sn.input("W", (3, 5), "float64")
+    # X W: reads 3 N + 15 numbers and writes 5 N; tanh reads and writes 5 N, the view nothing.
+    assert byte_count(x @ w) == add_sizes(scale_size(N, 64), 120)
+    assert byte_count(sn.tanh(x @ w).T) == add_sizes(scale_size(N, 144), 120)
+    assert byte_count(v) == 0
