@@ -13,17 +13,20 @@ from codegen.cpu import launch as tables
 from codegen.cpu.errors import CompileError
 from codegen.ir import Program
 from codegen.layout import Plan
+from codegen.machine import this_machine
 from codegen.passes import optimise
 from codegen.runtime import CompiledKernel, Executable, Stages
 
 TARGETS = ("cpu",)
+MOST = 16
+"""The most workers that are ever chosen: networks that gain from more are not what this is for."""
 _DRIVER = Path(__file__).parent / "cpu" / "driver_kernel.py"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to compile. `threads`: how many workers share each loop; None lets the compiler choose,
-    which is one worker."""
+    """How to compile. `threads`: how many workers share each loop; None lets each run take the
+    number that was quickest so far. The bits do not depend on it."""
 
     target: str = "cpu"
     threads: int | None = None
@@ -68,7 +71,8 @@ def assemble(stages: tuple[tuple[str, Program], ...], options: Options = _DEFAUL
         stages=Stages(stages),
         kernels=tuple(shown.values()),
         compiled=sum(kernel.fresh for kernel in (*kernels, driver)),
-        workers=options.threads or 1,
+        workers=options.threads or min(this_machine().cores, MOST),
+        chooses=options.threads is None,
         launch=launch,
         driver=driver,
         plan=Plan(program, launch, tuple(addresses.tolist())),

@@ -67,10 +67,6 @@ class Plan:
     def clocks(self) -> int:
         return self.launch.clocks
 
-    @property
-    def calls_blas(self) -> bool:
-        return False
-
     @cached_property
     def own_bytes(self) -> int:
         """What each worker needs for contractions."""
@@ -144,6 +140,31 @@ class Plan:
     def variants(self, free: Mapping[str, int]) -> Iterator[dict[str, int]]:
         for variant in range(1 << len(self.launch.rules)):
             yield self.values(free, variant)
+
+    def changed(self, layout: Layout, sizes: Mapping[str, int]) -> Words:
+        """The table of `numbers` with some free sizes replaced; BindError as `overridden`."""
+        places = [self.alone.get(name) for name in sizes]
+        if any(place is None for place in places):
+            return self.numbers(self.overridden(layout, sizes))
+        table = layout.table.copy()
+        for place, value in zip(places, sizes.values(), strict=True):
+            table[:, place] = value
+        return table
+
+    @cached_property
+    def alone(self) -> dict[str, list[int]]:
+        """The free sizes from which no shape, other size or product follows, and the cells that
+        hold them: giving those another value is all there is to do."""
+        used = {extent for buffer in self.program.buffers for extent in buffer.shape}
+        used |= {name for rule in self.program.sizes for _, names in rule.terms for name in names}
+        used |= {name for rule in self.launch.rules for name in (rule.batch, rule.total)}
+        for operand in self.launch.sizes:
+            used |= set(operand) if isinstance(operand, tuple) else set()
+        cells: dict[str, list[int]] = {name: [] for name in self.free if name not in used}
+        for cell, operand in enumerate(self.launch.sizes):
+            if isinstance(operand, str) and operand in cells:
+                cells[operand].append(cell)
+        return cells
 
     def overridden(self, layout: Layout, sizes: Mapping[str, int]) -> dict[str, int]:
         """The free sizes with some replaced; BindError if that changes the shape of a buffer."""

@@ -20,5 +20,4 @@ class Lazy:
 
 
 llvm: Final = Lazy("llvmlite.binding")
-cython_blas: Final = Lazy("scipy.linalg.cython_blas")
 jit: Final = Lazy("codegen.cpu.jit")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from codegen.cache import Kernel
-from codegen.cpu.blas import one_thread
+from codegen.choice import Choice
 from codegen.cpu.launch import Launch
+from codegen.crew import Crew
 from codegen.ir import Program
 from codegen.layout import BindError, Layout, Plan, lay_out
 from codegen.show import show
@@ -24,15 +23,6 @@ Array = np.ndarray[Any, Any]
 # The words of a binding's control block, each in a cache line (and its neighbour) of its own.
 _BROKEN, _ARRIVALS, _STOP, _ITERATIONS, _STOPPED, _DECIDED = 0, 16, 32, 48, 64, 80
 _CONTROL_WORDS = 128
-_PROTOTYPE = ctypes.CFUNCTYPE(
-    ctypes.c_int32,
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-    ctypes.c_ssize_t,
-    ctypes.c_ssize_t,
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +71,22 @@ class CompiledKernel:
 @dataclass(frozen=True)
 class Executable:
     """A compiled program. `compiled` counts the kernels that were compiled anew for it; `kernels`
-    are in the order in which the launch table first names them, the same text only once."""
+    are in the order in which the launch table first names them, the same text only once. `workers`
+    share each loop; if `chooses`, that is the most there may be."""
 
     program: Program
     stages: Mapping[str, str]
     kernels: tuple[CompiledKernel, ...]
     compiled: int
     workers: int
+    chooses: bool
     launch: Launch
     driver: Kernel
     plan: Plan
     table: npt.NDArray[np.int64]
     _layouts: dict[tuple[int, ...], Layout] = field(default_factory=dict, repr=False)
+    _choices: dict[tuple[tuple[int, ...], ...], Choice] = field(default_factory=dict, repr=False)
+    _crews: list[Crew] = field(default_factory=list, repr=False)
 
     def bind(self, sizes: Mapping[str, int], arrays: Mapping[str, Array]) -> Binding:
         """Memory for one way of running it: the caller's arrays, by the names of the `argument` and
@@ -101,9 +95,22 @@ class Executable:
         The arrays are used in place and must outlive no one: the binding holds them. Binding again
         with the same sizes is cheap.
         """
-        return Binding(self, self.layout(sizes), arrays)
+        layout = self._laid_out(sizes)
+        # Seeds and counts of iterations are sizes too, but change nothing about how long it takes.
+        shapes = tuple(layout.shapes.values())
+        choice = self._choices.setdefault(shapes, Choice(self.workers if self.chooses else 1))
+        return Binding(self, layout, choice, arrays)
 
-    def layout(self, sizes: Mapping[str, int]) -> Layout:
+    def execute(self, workers: int, numbers: int, cells: int) -> None:
+        """Runs the driver on its operands."""
+        # A crew carries out one order at a time: whoever runs meanwhile takes another.
+        crew = self._crews.pop() if self._crews else Crew(self.workers)
+        try:
+            crew.run(self.driver.loaded.address, workers, numbers, cells)
+        finally:
+            self._crews.append(crew)
+
+    def _laid_out(self, sizes: Mapping[str, int]) -> Layout:
         """The tables for these values of the free sizes, made once."""
         try:
             key = tuple(int(sizes[name]) for name in self.plan.free)
@@ -127,9 +134,11 @@ _LAYOUTS_KEPT = 64
 class Binding:
     """An executable with its memory. One run at a time; another binding may run beside it."""
 
-    def __init__(self, executable: Executable, layout: Layout, arrays: Mapping[str, Array]) -> None:
+    def __init__(
+        self, executable: Executable, layout: Layout, choice: Choice, arrays: Mapping[str, Array]
+    ) -> None:
         self._executable = executable
-        self._layout = layout
+        self._layout, self._choice, self._table = layout, choice, layout.table
         workers, plan = executable.workers, executable.plan
         self._arrays = tuple(layout.checked(arrays))
         addresses = np.array(
@@ -142,7 +151,6 @@ class Binding:
         self._control, _ = _aligned_words(_CONTROL_WORDS)
         self._control[_STOPPED] = -1
         self._ragged = _words(*executable.launch.ragged, 0)
-        self._scratch = np.zeros(2 * workers, np.int64)
         table = executable.table
         self._cells = _words(
             table.ctypes.data, 0, self._pointers.ctypes.data, clocks_at,
@@ -152,57 +160,53 @@ class Binding:
             len(table), layout.table.shape[1], self._pointers.shape[1], clock_words, plan.clocks
         )
         # Asking an array for its address costs as much as a small kernel.
-        self._addresses = tuple(
-            each.ctypes.data for each in (self._scratch, self._numbers, self._cells)
-        )
-        self._call = _PROTOTYPE(executable.driver.loaded.address)
+        self._addresses = (self._numbers.ctypes.data, self._cells.ctypes.data)
 
-    def run(self, sizes: Mapping[str, int] | None = None) -> Outcome:
+    def workers(self) -> tuple[int, bool]:
+        """How many workers the next run should take, and whether only to see how long it takes."""
+        return (
+            self._choice.pick() if self._executable.chooses else (self._executable.workers, False)
+        )
+
+    def run(self, sizes: Mapping[str, int] | None = None, workers: int | None = None) -> Outcome:
         """Runs the whole program once, in one call that holds no lock of Python.
 
         `sizes` gives free sizes other values for this run; none may change the shape of a buffer.
+        RuntimeError if a worker cannot be started; then nothing has run.
         """
-        plan = self._executable.plan
-        table = self._layout.table
+        count = self.workers()[0] if workers is None else workers
+        addresses = self.begin(sizes)
+        start = time.perf_counter()
+        self._executable.execute(count, *addresses)
+        outcome = self.finish()
+        self._choice.note(count, time.perf_counter() - start, outcome.iterations)
+        return outcome
+
+    @property
+    def driver(self) -> int:
+        """The address of the driver; it is the same one for all programs."""
+        return self._executable.driver.loaded.address
+
+    def begin(self, sizes: Mapping[str, int] | None = None) -> tuple[int, int]:
+        """Makes ready for one run of the driver, whose `n` and `p` stand at these addresses."""
+        self._table = self._layout.table
         if sizes:
-            table = plan.numbers(plan.overridden(self._layout, sizes))
-        self._cells[1] = table.ctypes.data
+            self._table = self._executable.plan.changed(self._layout, sizes)
+        self._cells[1] = self._table.ctypes.data
         self._control[_ITERATIONS], self._control[_STOPPED] = 0, -1
         self._control[_ARRIVALS] = self._control[_DECIDED] = self._control[_DECIDED + 16] = 0
-        with one_thread if plan.calls_blas else nullcontext():
-            self._walk()
+        return self._addresses
+
+    def finish(self) -> Outcome:
+        """How the driver's run ended."""
         self._control[_STOP] = 0
-        if self._control[_BROKEN]:
-            self._control[_BROKEN] = 0
-            raise RuntimeError("a worker could not be started; what was computed is not complete")
-        stopped = int(self._control[_STOPPED])
-        return Outcome(int(self._control[_ITERATIONS]), None if stopped < 0 else stopped)
+        iterations, stopped = int(self._control[_ITERATIONS]), int(self._control[_STOPPED])
+        return Outcome(iterations, None if stopped < 0 else stopped)
 
     def stop(self) -> None:
         """Lets the run under way (or else the next) leave when the iteration of its outermost
         sequence is complete. May be called from any thread."""
         self._control[_STOP] = 1
-
-    def _walk(self) -> None:
-        workers = self._executable.workers
-        threads = [
-            threading.Thread(target=self._work, args=(worker,)) for worker in range(1, workers)
-        ]
-        try:
-            for thread in threads:
-                thread.start()
-        except RuntimeError:
-            # Those that did start must not wait for those that did not.
-            self._control[_BROKEN] = 1
-        self._work(0)
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
-
-    def _work(self, worker: int) -> None:
-        scratch, numbers, cells = self._addresses
-        scratch += 16 * worker
-        self._call(scratch, scratch + 8, worker, self._executable.workers, numbers, cells)
 
 
 def _words(*values: int) -> npt.NDArray[np.int64]:

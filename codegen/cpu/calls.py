@@ -17,6 +17,7 @@ _WORDS = types.CPointer(types.int64)
 _SPINS_BEFORE_YIELD = 200  # 2000 made two trainings on two cores 7 to 14 times slower each
 
 sched_yield = types.ExternalFunction("sched_yield", types.int32())
+nap = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 @intrinsic
@@ -57,13 +58,70 @@ def atomic_load(typingctx: Any, words: Any, index: Any) -> Any:
 
 
 @intrinsic
+def atomic_store(typingctx: Any, words: Any, index: Any, value: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store_atomic(args[2], builder.gep(args[0], [args[1]]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(_WORDS, types.intp, types.int64), code
+
+
+@intrinsic
+def atomic_swap(typingctx: Any, words: Any, index: Any, expected: Any, value: Any) -> Any:
+    """Puts the value into words[index] if the expected one stands there; says whether it did."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.gep(args[0], [args[1]])
+        pair = builder.cmpxchg(place, args[2], args[3], "acq_rel", "acquire")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(_WORDS, types.intp, types.int64, types.int64), code
+
+
+def _is_intel(builder: Any) -> bool:
+    return str(builder.module.triple).startswith(("x86_64", "i686"))
+
+
+@intrinsic
+def float_control(typingctx: Any) -> Any:
+    """How this thread rounds and flushes (x86's MXCSR); 0 where that is not known."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = ir.IntType(32)
+        cell = cgutils.alloca_once_value(builder, word(0))
+        if _is_intel(builder):
+            kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
+            name = "llvm.x86.sse.stmxcsr"
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            builder.call(function, [builder.bitcast(cell, ir.IntType(8).as_pointer())])
+        return builder.zext(builder.load(cell), ir.IntType(64))
+
+    return types.int64(), code
+
+
+@intrinsic
+def set_float_control(typingctx: Any, control: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if _is_intel(builder):
+            cell = cgutils.alloca_once_value(builder, builder.trunc(args[0], ir.IntType(32)))
+            builder.store(builder.trunc(args[0], ir.IntType(32)), cell)
+            kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
+            name = "llvm.x86.sse.ldmxcsr"
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            builder.call(function, [builder.bitcast(cell, ir.IntType(8).as_pointer())])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), code
+
+
+@intrinsic
 def pause(typingctx: Any) -> Any:
     """Tells the core that this is a spin loop; nothing where no such hint is known."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         triple = str(builder.module.triple)
         kind = ir.FunctionType(ir.VoidType(), [])
-        if triple.startswith(("x86_64", "i686")):
+        if _is_intel(builder):
             name = "llvm.x86.sse2.pause"
             builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
         elif triple.startswith(("aarch64", "arm64")):

@@ -17,7 +17,7 @@ _MATHEMATICS = """
     sqrt fabs copysign cbrt fma
 """
 _LIBM = tuple(name + suffix for name in _MATHEMATICS.split() for suffix in ("", "f"))
-_LIBC = ("memcpy", "memmove", "memset", "sched_yield")
+_LIBC = ("memcpy", "memmove", "memset", "sched_yield", "usleep")
 SYMBOLS = frozenset((*_LIBM, *_LIBC))
 """Every function outside itself that an object may call."""
 

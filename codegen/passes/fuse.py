@@ -19,7 +19,6 @@ from codegen.passes.access import Roots, accesses, roots_of
 from codegen.passes.dead import without_dead_code
 from codegen.passes.merge import forward, merge
 from codegen.passes.rewrite import with_unique_names
-from codegen.passes.schedule import CONTRACTIONS_ARE_SHARED
 from codegen.passes.substitute import substitute
 from codegen.walk import index_buffers
 
@@ -52,7 +51,7 @@ class _Fusion:
         """`outside`: the roots that others than these statements touch, or under other names."""
         body = substitute(body, self.buffers, self.roots, outside)
         body = merge(body, self.roots, phase=phase)
-        if phase and CONTRACTIONS_ARE_SHARED:
+        if phase:
             body = absorb(body, self.buffers, self.roots)
         touched = [{access.root for access in accesses(one, self.roots)} for one in body]
         times = Counter(root for found in touched for root in found)

@@ -37,8 +37,6 @@ UNKNOWN = 64
 LONGEST = 4096
 ROWS = 8
 """How many rows of a contraction are one tile: what the register tile of the widest vectors has."""
-CONTRACTIONS_ARE_SHARED = False
-"""Until the contraction kernel takes shares and epilogues (then this goes)."""
 
 
 def schedule(program: Program) -> Program:
@@ -46,8 +44,7 @@ def schedule(program: Program) -> Program:
     work: dict[Extent, int] = {}
     _measure(program.body, work)
     tiles = {extent: _tile(operations) for extent, operations in work.items()}
-    if CONTRACTIONS_ARE_SHARED:
-        tiles |= dict.fromkeys(_rows(program.body), ROWS)
+    tiles |= dict.fromkeys(_rows(program.body), ROWS)
     body = _tiled(program.body, tiles)
     return replace(program, body=_Barriers(roots_of(program)).body(body))
 
@@ -98,7 +95,7 @@ def _tiled(body: tuple[Statement, ...], tiles: dict[Extent, int]) -> tuple[State
             statement = replace(statement, body=_tiled(statement.body, tiles))
         elif isinstance(statement, Loop) and isinstance(statement.order, Any):
             statement = replace(statement, order=Any(tiles[statement.extent]))
-        elif CONTRACTIONS_ARE_SHARED and isinstance(statement, Contraction) and statement.letters:
+        elif isinstance(statement, Contraction) and statement.letters:
             extent = dict(statement.extents)[statement.letters[0]]
             statement = replace(statement, tile=tiles[extent])
         result.append(statement)

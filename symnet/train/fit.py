@@ -90,24 +90,42 @@ class Fit:
 
     def run(self) -> None:
         """Trains until the last epoch or a reason to stop; `done` counts iterations completed."""
+        self.begin()
+        with interrupts(self.halt), self.progress:
+            while (wanted := self.wanted()) is not None:
+                self.take(self.loop.run(*wanted))
+        self.end()
+
+    def begin(self) -> None:
+        """Makes ready for the first chunk."""
         names = ("loss", "rate", *(f"metric {name}" for name in self.model.metrics))
         self.record = Record(self.steps, names, self.position)
         self.watches = [Watch(rule) for rule in self.rules if isinstance(rule, patience)]
-        trained = {leaf: self.held[leaf] for leaf in self.model.parameters}
-        self.done, last = self.position, self.steps * self.epochs
-        with interrupts(self.halt) as interrupted, self.progress:
-            while self.done < last and not self._ended():
-                chunk = self.loop.run(self.done, self._most(self.done, last))
-                self.done += chunk.complete
-                self._note(chunk)
-                if self._ended():
-                    self.record.close_epochs(self.history)
-                else:
-                    self._end_epochs(trained)
-                if interrupted.is_set() and not self._ended():
-                    self.history.stopped = f"interrupted at step {self._step()}"
+        self.trained = {leaf: self.held[leaf] for leaf in self.model.parameters}
+        self.done = self.position
+
+    def wanted(self) -> tuple[int, int] | None:
+        """The iteration at which the next chunk begins and how long it may be; None at the end."""
+        last = self.steps * self.epochs
+        if self.done >= last or self._ended():
+            return None
+        return self.done, self._most(self.done, last)
+
+    def take(self, chunk: Chunk) -> None:
+        """Keeps what a chunk gave, and looks whether to go on."""
+        self.done += chunk.complete
+        self._note(chunk)
+        if self._ended():
+            self.record.close_epochs(self.history)
+        else:
+            self._end_epochs(self.trained)
+        if self.halt.is_set() and not self._ended():
+            self.history.stopped = f"interrupted at step {self._step()}"
+
+    def end(self) -> None:
+        """Puts the best parameters back where a rule asks for it, and says why it ended."""
         for watch in self.watches:
-            watch.restore(trained)
+            watch.restore(self.trained)
         if not self._ended():
             self.history.stopped = f"all {self.epochs} epochs done"
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from codegen.compile import Options, compile_program
-from codegen.runtime import Executable
+from codegen.runtime import Executable, Outcome
 from symnet.expr import Expr
 from symnet.guard import watched
 from symnet.lower import Lowered, Training, lower_training
@@ -21,6 +21,7 @@ from symnet.train.model import Model, not_finite
 
 Array = np.ndarray[Any, Any]
 CHUNK_SECONDS = 0.1
+TRIAL_SECONDS = 0.004
 CAPACITY = 1 << 15
 
 
@@ -99,17 +100,26 @@ class Loop:
         free = compiled.executable.plan.free
         known = {name: value for name, value in sizes.items() if name in free}
         self._tests, self._messages = compiled.tests, compiled.messages
-        self._binding = compiled.executable.bind(known, arrays)
+        self.binding = compiled.executable.bind(known, arrays)
         self._seconds = 0.0
 
     def run(self, first: int, most: int) -> Chunk:
         """Runs up to `most` steps from iteration `first`, as many as take about a tenth of a
         second; at least one."""
-        count = min(most, CAPACITY, self._fitting())
+        workers, trial = self.binding.workers()
+        sizes = self.sizes(first, most, TRIAL_SECONDS if trial else CHUNK_SECONDS)
         start = time.perf_counter()
-        outcome = self._binding.run({"first": first, "count": count})
-        elapsed = time.perf_counter() - start
-        self._seconds = elapsed / max(count if outcome.stopped is None else 1, 1)
+        outcome = self.binding.run(sizes, workers)
+        return self.chunk(sizes, outcome, time.perf_counter() - start)
+
+    def sizes(self, first: int, most: int, seconds: float) -> dict[str, int]:
+        """The run from iteration `first` of at most `most` steps that takes about so long."""
+        fitting = max(1, int(seconds / self._seconds)) if self._seconds else 1
+        return {"first": first, "count": min(most, CAPACITY, fitting)}
+
+    def chunk(self, sizes: Mapping[str, int], outcome: Outcome, elapsed: float) -> Chunk:
+        """What a run of these sizes gave, which took so many seconds."""
+        self._seconds = elapsed / max(sizes["count"] if outcome.stopped is None else 1, 1)
         seen = outcome.iterations + (outcome.stopped is not None)
         values = {name: array[:seen].copy() for name, array in self._histories.items()}
         if outcome.stopped is None or outcome.stopped < self._tests:
@@ -117,5 +127,3 @@ class Loop:
         message = self._messages[outcome.stopped - self._tests]
         return Chunk(values, outcome.iterations, None, message)
 
-    def _fitting(self) -> int:
-        return max(1, int(CHUNK_SECONDS / self._seconds)) if self._seconds else 1

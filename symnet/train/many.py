@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
 
-from codegen.machine import this_machine
+from codegen.fleet import Fleet
 from symnet.errors import TrainingError
 from symnet.held import Held
 from symnet.ops.core import is_number
 from symnet.train.door import seed_of
+from symnet.train.fit import Fit
 from symnet.train.history import History
+from symnet.train.loop import CHUNK_SECONDS
 
 Array = np.ndarray[Any, Any]
 
@@ -83,7 +85,18 @@ def plan(seeds: Iterable[int], rate: object) -> list[tuple[int, float | None]]:
     return list(zip(numbers, rates, strict=True))
 
 
-def run_all(tasks: Sequence[Callable[[], Run]]) -> Runs:
-    """Runs every task, as many at a time as there are cores."""
-    with ThreadPoolExecutor(this_machine().cores) as pool:
-        return Runs([future.result() for future in [pool.submit(task) for task in tasks]])
+def run_together(fits: Sequence[Fit], workers: int) -> None:
+    """Runs every fit to its end, chunk by chunk: all in one native call, one worker each."""
+    fleet = Fleet(workers)
+    for fit in fits:
+        fit.begin()
+    while asked := [(fit, wanted) for fit in fits if (wanted := fit.wanted()) is not None]:
+        share = min(workers, len(asked)) / len(asked)
+        sizes = [fit.loop.sizes(*wanted, CHUNK_SECONDS * share) for fit, wanted in asked]
+        start = time.perf_counter()
+        outcomes = fleet.run([fit.loop.binding for fit, _ in asked], sizes)
+        elapsed = (time.perf_counter() - start) * share
+        for (fit, _), own, outcome in zip(asked, sizes, outcomes, strict=True):
+            fit.take(fit.loop.chunk(own, outcome, elapsed))
+    for fit in fits:
+        fit.end()

@@ -6,13 +6,12 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from codegen.compile import Options
+from codegen.machine import this_machine
 from symnet.compile import Function, options_of, refuse_unknown, starting_values_of
 from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import TrainingError
@@ -28,11 +27,12 @@ from symnet.simplify import stabilize
 from symnet.step import make_step
 from symnet.stop import gradient_norm
 from symnet.train import door
+from symnet.train.asked import Asked, Ready
 from symnet.train.data import Data, hold_out, prepare
 from symnet.train.fit import Callback, Fit, interrupts
 from symnet.train.history import History
 from symnet.train.loop import Compiled, Loop, compile_training
-from symnet.train.many import Run, Runs, plan, run_all
+from symnet.train.many import Run, Runs, plan, run_together
 from symnet.train.model import Model, bound_input, build
 from symnet.train.past import Past
 from symnet.train.progress import Progress
@@ -51,20 +51,6 @@ class Watched(NamedTuple):
     loss: float
     gradients: dict[str, Array]
     updates: dict[str, Array]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """How a fit was asked for; the meanings are those of `Trainer.fit`."""
-
-    epochs: int
-    batch_size: object
-    shuffle: bool
-    drop_last: bool
-    validation: float | Feeds | None
-    stop: object
-    callbacks: tuple[Callback, ...]
-    progress: bool | None
 
 
 class Trainer:
@@ -182,16 +168,16 @@ class Trainer:
         """
         asked = Asked(epochs, batch_size, shuffle, drop_last, validation, stop, (), False)
         pairs, halt = plan(seeds, rate), threading.Event()
-        self._replica(*pairs[0])._fit(data, replace(asked, epochs=0), halt)
-        self._function(self.model.measured())
-
-        def task(seed: int, chosen: float | None) -> Run:
-            replica = self._replica(seed, chosen)
-            history = replica._fit(data, asked, halt)
-            return Run(seed, chosen, history, replica.parameters)
-
+        replicas = [self._replica(*pair) for pair in pairs]
+        # A held-out share is drawn anew for each seed; other data is looked at once.
+        ready = None if isinstance(validation, float) else self._ready(data, asked)
+        fits = [each._begun(ready or each._ready(data, asked), asked, halt) for each in replicas]
         with interrupts(halt):
-            return run_all([partial(task, *pair) for pair in pairs])
+            run_together(fits, self._options.threads or this_machine().cores)
+        return Runs(
+            Run(*pair, fit.history, each.parameters)
+            for pair, fit, each in zip(pairs, fits, replicas, strict=True)
+        )
 
     def _replica(self, seed: int, rate: float | None) -> Trainer:
         """A trainer of the same compiled programs, at the beginning."""
@@ -202,6 +188,19 @@ class Trainer:
         return replica
 
     def _fit(self, data: Feeds, asked: Asked, halt: threading.Event) -> History:
+        ready = self._ready(data, asked)
+        fit, steps = self._begun(ready, asked, halt), ready.data.steps
+        self._past.begin(ready.feeds, fit.history, asked.callbacks, self.parameters)
+        try:
+            fit.run()
+        finally:
+            # A callback that raises ends the run, but what was trained until then stays trained.
+            self._epoch += fit.done // steps
+            self._position, self._steps = fit.done % steps, steps
+        return fit.history
+
+    def _ready(self, data: Feeds, asked: Asked) -> Ready:
+        """Everything that was asked for, checked."""
         door.require_count(asked.epochs)
         rules = rules_of(asked.stop)
         check_names(rules, list(self.model.metrics), asked.validation is not None)
@@ -211,30 +210,27 @@ class Trainer:
         if held_out is not None:
             self._bind(measured, held_out, allow_nan=False)
         reached = [*measured, *(value for _, value in self.model.updates)]
-        ready = prepare(reached, self.inputs, feeds, asked.batch_size, asked.drop_last)
-        bounds = [rule.value for rule in rules if isinstance(rule, gradient_norm)]
-        fit = Fit(
+        made = prepare(reached, self.inputs, feeds, asked.batch_size, asked.drop_last)
+        return Ready(feeds, held_out, made, rules)
+
+    def _begun(self, ready: Ready, asked: Asked, halt: threading.Event) -> Fit:
+        """The fit, bound to the data and to this trainer's parameters."""
+        bounds = [rule.value for rule in ready.rules if isinstance(rule, gradient_norm)]
+        held_out, steps = ready.held_out, ready.data.steps
+        return Fit(
             model=self.model,
-            loop=self._loop(ready, asked.shuffle, bounds[0] if bounds else None),
+            loop=self._loop(ready.data, asked.shuffle, bounds[0] if bounds else None),
             held=self._held,
-            steps=ready.steps,
+            steps=steps,
             epochs=int(asked.epochs),
-            position=self._position if self._steps == ready.steps else 0,
-            rules=rules,
+            position=self._position if self._steps == steps else 0,
+            rules=ready.rules,
             callbacks=asked.callbacks,
             validate=None if held_out is None else lambda: self.evaluate(held_out),
             progress=Progress(int(asked.epochs), asked.progress),
-            history=History(notes=ready.notes),
+            history=History(notes=ready.data.notes),
             halt=halt,
         )
-        self._past.begin(feeds, fit.history, asked.callbacks, self.parameters)
-        try:
-            fit.run()
-        finally:
-            # A callback that raises ends the run, but what was trained until then stays trained.
-            self._epoch += fit.done // ready.steps
-            self._position, self._steps = fit.done % ready.steps, ready.steps
-        return fit.history
 
     def _split(self, data: Feeds, validation: float | Feeds | None) -> tuple[Feeds, Feeds | None]:
         if validation is None or isinstance(validation, Mapping):

@@ -1,0 +1,39 @@
+"""Several bindings in one native call: each is run by one worker, several at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from codegen import cache
+from codegen.crew import Crew
+from codegen.runtime import Binding, Outcome
+
+_TEXT = Path(__file__).parent / "cpu" / "fleet_kernel.py"
+
+
+class Fleet:
+    """Up to `most` workers for bindings that know nothing of one another."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._crew = Crew(most)
+
+    def run(
+        self, bindings: Sequence[Binding], sizes: Sequence[Mapping[str, int]]
+    ) -> list[Outcome]:
+        """Runs every binding once with its sizes, in one call that holds no lock of Python: the
+        bits are those of `Binding.run`. RuntimeError if a worker cannot be started."""
+        kernel = cache.kernel(_TEXT.read_text())
+        pairs = np.array(
+            [each.begin(own) for each, own in zip(bindings, sizes, strict=True)], np.int64
+        )
+        taken = np.zeros(16, np.int64)
+        driver = np.array([each.driver for each in bindings[:1]], np.int64)
+        count = np.array([len(bindings)], np.int64)
+        cells = np.array([taken.ctypes.data, driver.ctypes.data, pairs.ctypes.data], np.int64)
+        workers = max(1, min(self.most, len(bindings)))
+        self._crew.run(kernel.loaded.address, workers, count.ctypes.data, cells.ctypes.data)
+        return [each.finish() for each in bindings]

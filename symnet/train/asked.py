@@ -1,0 +1,36 @@
+"""What a fit was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from symnet.feeds import Feeds
+from symnet.train.data import Data
+from symnet.train.fit import Callback
+from symnet.train.stopping import Rule
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a fit was asked for; the meanings are those of `Trainer.fit`."""
+
+    epochs: int
+    batch_size: object
+    shuffle: bool
+    drop_last: bool
+    validation: float | Feeds | None
+    stop: object
+    callbacks: tuple[Callback, ...]
+    progress: bool | None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What was asked for, as far as it does not depend on the seed: rows to train on and rows held
+    out, the data of the loop, the rules to stop."""
+
+    feeds: Feeds
+    held_out: Feeds | None
+    data: Data
+    rules: Sequence[Rule]

@@ -1,0 +1,137 @@
+"""Workers that wait in compiled code, and how many of them a run takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from codegen import cache, crew
+from codegen.choice import AGAIN, SHORT, Choice
+from codegen.crew import Crew
+
+COUNTING = """\
+from codegen.cpu.calls import meet
+from codegen.cpu.operations import *
+
+
+def kernel(worker, workers, n, p):
+    out, control = int64_at(p, 0), int64_at(p, 1)
+    for i in range(n[0]):
+        meet(control, 16, 0, workers, i)
+        out[16 * worker] += workers
+"""
+
+
+class Orders:
+    """A kernel in which every worker counts, and meets the others each time."""
+
+    def __init__(self, meetings: int = 3) -> None:
+        self.kernel = cache.kernel(COUNTING)
+        self.out, self.control = np.zeros(16 * 8, np.int64), np.zeros(64, np.int64)
+        self.numbers = np.array([meetings])
+        self.cells = np.array([self.out.ctypes.data, self.control.ctypes.data])
+
+    def give(self, to: Crew, workers: int) -> list[int]:
+        self.out[:], self.control[:] = 0, 0
+        address = self.kernel.loaded.address
+        to.run(address, workers, self.numbers.ctypes.data, self.cells.ctypes.data)
+        return self.out[::16].tolist()
+
+
+def gone(by: float = 5.0) -> bool:
+    end = time.monotonic() + by
+    while threading.active_count() > 1 and time.monotonic() < end:
+        time.sleep(0.01)
+    return threading.active_count() == 1
+
+
+def test_every_worker_takes_part_in_every_order():
+    orders, workers = Orders(), Crew(4)
+    for count in (1, 4, 2, 3, 1, 2, 4) * 20:
+        assert orders.give(workers, count) == [3 * count] * count + [0] * (8 - count)
+    assert threading.active_count() <= 4
+
+
+def test_they_leave_when_there_is_nothing_to_do_and_come_again():
+    orders, workers = Orders(), Crew(2)
+    for _ in range(3):
+        assert orders.give(workers, 2)[:2] == [6, 6]
+        assert gone()
+
+
+def test_leaving_and_being_called_at_once_loses_no_order(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(crew, "_NAPS", 1)
+    orders, workers = Orders(), Crew(2)
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        assert orders.give(workers, 2)[:2] == [6, 6]
+        time.sleep(random.uniform(0, 0.001))
+
+
+def test_a_worker_that_cannot_be_started_is_an_error_and_no_hang(monkeypatch: pytest.MonkeyPatch):
+    orders, workers = Orders(), Crew(3)
+    assert orders.give(workers, 2)[:2] == [6, 6]
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            orders.give(workers, 3)
+    assert not orders.out.any()
+    assert orders.give(workers, 3)[:3] == [9, 9, 9]
+
+
+def test_a_forked_child_has_workers_of_its_own():
+    script = textwrap.dedent("""
+        import os, sys, warnings
+        warnings.simplefilter("ignore")
+        from codegen.crew import Crew
+        from tests.codegen.test_crew import Orders
+        orders, workers = Orders(), Crew(2)
+        assert orders.give(workers, 2)[:2] == [6, 6]
+        child = os.fork()
+        assert orders.give(workers, 2)[:2] == [6, 6]
+        if child == 0:
+            os._exit(0)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def run(choice: Choice, seconds: dict[int, float], times: int) -> list[int]:
+    picked = []
+    for _ in range(times):
+        workers, _ = choice.pick()
+        choice.note(workers, 1000 * seconds[workers], 1000)
+        picked.append(workers)
+    return picked
+
+
+def test_the_quickest_number_is_chosen_and_the_others_looked_at_again():
+    choice = Choice(3)
+    picked = run(choice, {1: 3e-3, 2: 1e-3, 3: 2e-3}, 60)
+    assert picked[:6] == [1, 1, 2, 2, 3, 3]
+    assert picked[6:AGAIN - 1] == [2] * (AGAIN - 7)
+    assert {1, 3} < set(picked[6:])
+    assert picked[6:].count(2) >= 48
+    assert run(choice, {1: 1e-3, 2: 9e-3, 3: 9e-3}, 50)[-10:].count(1) >= 9
+
+
+def test_short_runs_take_one_worker():
+    choice = Choice(2)
+    for _ in range(30):
+        workers, _ = choice.pick()
+        choice.note(workers, SHORT / 2, 1)
+        assert workers == 1
+
+
+def test_one_core_leaves_no_choice():
+    assert [Choice(1).pick() for _ in range(3)] == [(1, False)] * 3
