@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -223,6 +224,7 @@ document.body.innerHTML = "<p id='found'>" + document.querySelectorAll("g").leng
 def test_text_fits_its_box_in_a_browser(tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
+        assert "SYMNET_REQUIRE_BROWSER" not in os.environ, "there is no chromium"
         pytest.skip("there is no Chromium to measure text with: apt-get install chromium")
     loss, feeds = neuron()
     attention = sn.softmax(recurrent() * sn.parameter("a", (4,)))
