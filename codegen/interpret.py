@@ -18,6 +18,7 @@ import numpy as np
 
 from codegen.elements import Arrays, Elements, Frame, inside
 from codegen.ir import (
+    STRANDS,
     Any,
     Barrier,
     Contraction,
@@ -59,9 +60,7 @@ def interpret(
     `sizes` binds the free sizes. `step` and `tile` memory begins as garbage. `seed` picks the order
     of the tiles. Raises RaceError, BoundsError, or ValueError for arrays that do not fit.
     """
-    machine = _Machine(
-        program, known_sizes(program, sizes), arrays, order=random.Random(seed)
-    )
+    machine = _Machine(program, known_sizes(program, sizes), arrays, order=random.Random(seed))
     machine.run(program.body, {}, 0)
     machine.flush()
     return machine.outcome
@@ -217,19 +216,31 @@ class _Machine(Elements):
         assert isinstance(last, Yield)
         monoid = MONOIDS[order.monoid]
         identity = tuple(self.value(c, frame) for c in monoid.identity(order.dtypes))
-        runs: list[tuple[Value, ...]] = []
+        width = 1 if monoid.ordered else STRANDS
+        strands: list[list[tuple[Value, ...]]] = []
         for count, value in enumerate(self._range(loop, frame)):
             inner = inside(frame, loop.axis, value)
             self.execute(loop.body[:-1], inner)
             given = tuple(self.value(scalar, inner) for scalar in last.values)
-            if count % order.leaf == 0:
-                runs.append(identity)
-            runs[-1] = self._merge(order, runs[-1], given)
+            place = count % order.leaf
+            if place == 0:
+                strands.append([identity] * width)
+            strands[-1][place % width] = self._merge(order, strands[-1][place % width], given)
+        runs = [self._halved(order, each) for each in strands]
         while len(runs) > 1:
             left_over = runs[len(runs) // 2 * 2 :]
             pairs = zip(runs[0::2], runs[1::2], strict=False)
             runs = [self._merge(order, left, right) for left, right in pairs] + left_over
         frame.locals.update(zip(order.names, runs[0] if runs else identity, strict=True))
+
+    def _halved(self, order: Tree, strands: list[tuple[Value, ...]]) -> tuple[Value, ...]:
+        """The strands of a run as one result: the second half is merged into the first, and so
+        on."""
+        while len(strands) > 1:
+            half = len(strands) // 2
+            pairs = zip(strands[:half], strands[half:], strict=True)
+            strands = [self._merge(order, left, right) for left, right in pairs]
+        return strands[0]
 
     def _merge(
         self, order: Tree, left: tuple[Value, ...], right: tuple[Value, ...]

@@ -18,6 +18,9 @@ from codegen.scalar import Dtype, Local, Ref, Scalar, at
 Extent = int | str
 """A fixed number of iterations, or the name of a run-time size."""
 
+STRANDS = 16
+"""How many partial results a run of a fold has side by side: a vector of them on any machine."""
+
 SCOPES = ("argument", "state", "step", "tile")
 
 
@@ -68,15 +71,17 @@ class Any:
 class Tree:
     """A fold: iterations yield values that the monoid merges; the results are bound as `names`.
 
-    The tree is part of the meaning, because it fixes the bits: runs of `leaf` iterations are
-    folded in order from the identity; the runs' results are then merged pairwise, neighbours
-    first, an odd one left over passing up unmerged.
+    The tree is part of the meaning, because it fixes the bits. In each run of `leaf` iterations the
+    strands s = 0, ..., STRANDS - 1 each fold the iterations s, s + STRANDS, ... of the run in order
+    from the identity; strand s is merged with strand s + 8, then with s + 4, s + 2, s + 1. A monoid
+    that is ordered has one strand. The runs' results are merged pairwise, neighbours first, an odd
+    one left over passing up unmerged.
     """
 
     monoid: str
     names: tuple[str, ...]
     dtypes: tuple[Dtype, ...]
-    leaf: int = 128
+    leaf: int = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,12 +31,14 @@ class Monoid:
 
     identity: the values that merge with any carrier without changing it, for the given dtypes.
     merge: the left carrier stands for earlier iterations than the right one.
+    ordered: that matters, so each run is one strand.
     """
 
     name: str
     carriers: int
     identity: Callable[[tuple[Dtype, ...]], tuple[Constant, ...]]
     merge: Callable[[Carriers, Carriers], Merge]
+    ordered: bool = False
 
 
 def lowest(dtype: Dtype) -> Constant:
@@ -151,7 +153,7 @@ _ROWS = (
     _pairwise("all", "logical_and", lambda dtype: Constant(True, "bool")),
     _pairwise("any", "logical_or", lambda dtype: Constant(False, "bool")),
     # Value and int64 index: the first of equals wins, a NaN wins over numbers.
-    Monoid("argmax", 2, _argmax_identity, _argmax_merge),
+    Monoid("argmax", 2, _argmax_identity, _argmax_merge, ordered=True),
     # Count, mean and sum of squared deviations, all of one float dtype; yield (1, x, 0).
     Monoid("moments", 3, lambda dtypes: tuple(number(0, d) for d in dtypes), _moments_merge),
     # Running maximum m and sum of exp(x - m); yield (x, 1). Only -inf gives (-inf, 0).

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +49,13 @@ class Writer:
     def line(self, text: str) -> None:
         """One line at the current depth."""
         self.lines.append("    " * self.depth + text)
+
+    @contextmanager
+    def indented(self) -> Iterator[None]:
+        """What is written inside stands one step deeper."""
+        self.depth += 1
+        yield
+        self.depth -= 1
 
     def fresh(self, letter: str) -> str:
         """A name that this kernel has not used: the letter and a number."""

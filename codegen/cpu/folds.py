@@ -1,132 +1,189 @@
-"""A Tree loop as Numba source: leaf runs in order, then merged pairwise, without memory of its own.
+"""A Tree loop as Numba source, without memory of its own beyond a few cells on the stack.
 
-The merge is a binary counter. After run number r the finished subtrees lie on a stack, one for
-each bit of r + 1, so neighbours meet in exactly the order that `codegen.ir.Tree` states, and 64
-cells hold the subtrees of more runs than there are numbers.
+The strands of a run lie side by side, so that LLVM folds them as a vector. The merge of runs is a
+binary counter: after run number r the finished subtrees lie on a stack, one for each bit of r + 1,
+so neighbours meet in exactly the order that `codegen.ir.Tree` states, and 64 cells hold the
+subtrees of more runs than there are numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from codegen.cpu.expressions import Writer, literal, value
-from codegen.ir import Loop, Statement, Tree, Yield
+from codegen.ir import STRANDS, Loop, Statement, Tree, Yield
 from codegen.monoids import MONOIDS
-from codegen.scalar import Local
+from codegen.scalar import Constant, Dtype, Local
 
 Body = Callable[[Writer, tuple[Statement, ...]], None]
 
 
-def fold(writer: Writer, loop: Loop, order: Tree, body: Body) -> None:
-    """Writes the fold and binds its results. `body` writes the statements before the Yield."""
-    results = tuple(writer.fresh("v") for _ in order.names)
-    run, level = writer.fresh("r"), writer.fresh("h")
-    stacks = tuple(writer.fresh("s") for _ in order.names)
-    for stack, result, start, dtype in zip(
-        stacks, results, MONOIDS[order.monoid].identity(order.dtypes), order.dtypes, strict=True
-    ):
-        writer.line(f"{stack} = {dtype}_stack()")
-        writer.line(f"{result} = {literal(start)}")
-    extent = writer.operands.number(loop.extent)
-    runs = f"({extent} + {order.leaf - 1}) // {order.leaf}"
-    writer.line(f"{level} = 0")
-    writer.line(f"for {run} in range({runs}):")
-    writer.depth += 1
-    _run(writer, loop, order, results, run, extent, body)
-    _push(writer, order, results, stacks, run, level)
-    writer.depth -= 1
-    _collect(writer, order, results, stacks, runs, level)
-    for name, result in zip(order.names, results, strict=True):
-        writer.locals[name] = result
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """An array on the stack that holds one carrier's values."""
+
+    name: str
+    dtype: Dtype
+
+    def read(self, place: str) -> str:
+        """The value at that place, as an expression."""
+        return f"({self.name}[{place}] != 0)" if self.dtype == "bool" else f"{self.name}[{place}]"
+
+    def write(self, writer: Writer, place: str, text: str) -> None:
+        """The line that puts the value of an expression there."""
+        text = f"uint8({text})" if self.dtype == "bool" else text
+        writer.line(f"{self.name}[{place}] = {text}")
 
 
-def _run(
-    writer: Writer, loop: Loop, order: Tree, results: tuple[str, ...], run: str, extent: str,
-    body: Body,
-) -> None:  # fmt: skip
-    """One leaf: its iterations in order, from the identity."""
-    for result, start in zip(results, MONOIDS[order.monoid].identity(order.dtypes), strict=True):
-        writer.line(f"{result} = {literal(start)}")
-    axis = writer.fresh("i")
-    writer.axes[loop.axis] = axis
-    first, last = f"{run} * {order.leaf}", f"min({run} * {order.leaf} + {order.leaf}, {extent})"
-    if loop.start != 0:
-        start_name = writer.operands.number(loop.start)
-        first, last = f"{start_name} + {first}", f"{start_name} + {last}"
-    writer.line(f"for {axis} in range({first}, {last}):")
-    writer.depth += 1
-    *before, last_statement = loop.body
-    body(writer, tuple(before))
-    assert isinstance(last_statement, Yield)
-    given = []
-    for scalar in last_statement.values:
-        given.append(writer.fresh("v"))
-        writer.line(f"{given[-1]} = {value(writer, scalar)}")
-    _merge(writer, order, results, tuple(given), results)
-    writer.depth -= 1
+def cells(writer: Writer, dtypes: Sequence[Dtype], kind: str) -> tuple[Cells, ...]:
+    """New arrays, one a dtype: `stack`, `strands` or `tower` of `codegen.cpu.operations`."""
+    made = tuple(Cells(writer.fresh("s"), dtype) for dtype in dtypes)
+    for one in made:
+        writer.line(f"{one.name} = {one.dtype}_{kind}()")
+    return made
 
 
-def _merge(
-    writer: Writer, order: Tree, left: tuple[str, ...], right: tuple[str, ...],
-    into: tuple[str, ...],
-) -> None:  # fmt: skip
-    """Writes into = left merged with right; the three may be the same names."""
+def identity(order: Tree) -> tuple[Constant, ...]:
+    """What each carrier begins with."""
+    return MONOIDS[order.monoid].identity(order.dtypes)
+
+
+def clear(writer: Writer, order: Tree, into: Sequence[Cells], place: str) -> None:
+    """The lines that put the identity there."""
+    for one, constant in zip(into, identity(order), strict=True):
+        one.write(writer, place, literal(constant))
+
+
+def merged(
+    writer: Writer, order: Tree, left: Sequence[str], right: Sequence[str]
+) -> tuple[str, ...]:
+    """The names of left merged with right, carrier by carrier."""
     lefts = tuple(Local(f"left{at}", dtype) for at, dtype in enumerate(order.dtypes))
     rights = tuple(Local(f"right{at}", dtype) for at, dtype in enumerate(order.dtypes))
     # The merge has a scope of its own: its names may be those of the program's locals.
     outer = writer.locals
     names = (local.name for local in lefts + rights)
-    writer.locals = dict(zip(names, left + right, strict=True))
+    writer.locals = dict(zip(names, (*left, *right), strict=True))
     merge = MONOIDS[order.monoid].merge(lefts, rights)
     for let in merge.lets:
         writer.bind(let.name, value(writer, let.value))
     texts = [value(writer, scalar) for scalar in merge.values]
     writer.locals = outer
-    if len(into) > 1:
-        # All are computed before any is assigned: each may read all.
-        held = [writer.fresh("v") for _ in texts]
-        for name, text in zip(held, texts, strict=True):
-            writer.line(f"{name} = {text}")
-        texts = held
-    for name, text in zip(into, texts, strict=True):
+    # All are computed before any is assigned: each may read all.
+    held = tuple(writer.fresh("v") for _ in texts)
+    for name, text in zip(held, texts, strict=True):
         writer.line(f"{name} = {text}")
+    return held
 
 
-def _stacked(writer: Writer, order: Tree, stacks: tuple[str, ...], level: str) -> tuple[str, ...]:
-    """Names for the subtree on the stack at that level."""
-    held = []
-    for stack, dtype in zip(stacks, order.dtypes, strict=True):
-        held.append(writer.fresh("v"))
-        writer.line(f"{held[-1]} = {stack}[{level}]" + (" != 0" if dtype == "bool" else ""))
-    return tuple(held)
+def merge_cells(
+    writer: Writer, order: Tree, into: Sequence[Cells], place: str, right: Sequence[str]
+) -> None:
+    """The lines that merge values into cells, which stand to the left."""
+    left = [one.read(place) for one in into]
+    for one, text in zip(into, merged(writer, order, left, right), strict=True):
+        one.write(writer, place, text)
 
 
-def _push(
-    writer: Writer, order: Tree, results: tuple[str, ...], stacks: tuple[str, ...], run: str,
-    level: str,
-) -> None:  # fmt: skip
-    """Merges the run with the finished subtrees before it, and leaves the sum on the stack."""
+def given(writer: Writer, loop: Loop) -> tuple[str, ...]:
+    """The lines that compute what an iteration yields, and their names."""
+    last = loop.body[-1]
+    assert isinstance(last, Yield)
+    names = tuple(writer.fresh("v") for _ in last.values)
+    for name, scalar in zip(names, last.values, strict=True):
+        writer.line(f"{name} = {value(writer, scalar)}")
+    return names
+
+
+def fold(writer: Writer, loop: Loop, order: Tree, body: Body) -> None:
+    """Writes the fold and binds its results. `body` writes the statements before the Yield."""
+    strands, stack = (cells(writer, order.dtypes, "stack") for _ in range(2))
+    results = tuple(writer.fresh("v") for _ in order.names)
+    for result, constant in zip(results, identity(order), strict=True):
+        writer.line(f"{result} = {literal(constant)}")
+    extent = writer.operands.number(loop.extent)
+    run, first, count = (writer.fresh(letter) for letter in "rfe")
+    runs = f"({extent} + {order.leaf - 1}) // {order.leaf}"
+    writer.line(f"for {run} in range({runs}):")
+    with writer.indented():
+        writer.line(f"{first} = {run} * {order.leaf}")
+        writer.line(f"{count} = min({order.leaf}, {extent} - {first})")
+        if loop.start != 0:
+            writer.line(f"{first} += {writer.operands.number(loop.start)}")
+        _run(writer, loop, order, strands, first, count, body)
+        for result, one in zip(results, strands, strict=True):
+            writer.line(f"{result} = {one.read('0')}")
+        level = begin_push(writer, run, runs)
+        with writer.indented():
+            left = [one.read(level) for one in stack]
+            held = merged(writer, order, left, results)
+            for result, text in zip(results, held, strict=True):
+                writer.line(f"{result} = {text}")
+        end_push(writer, level)
+        for one, result in zip(stack, results, strict=True):
+            one.write(writer, level, result)
+    for name, result in zip(order.names, results, strict=True):
+        writer.locals[name] = result
+
+
+def begin_push(writer: Writer, run: str, runs: str) -> str:
+    """The head of the loop that merges a run with the subtrees before it: those of its size, and
+    after the last run all that are left. What it does at a level is to be written, indented by two;
+    gives the level's name."""
+    level, mask = writer.fresh("h"), writer.fresh("m")
+    writer.line(f"{mask} = {run} if {run} + 1 == {runs} else {run} & ~({run} + 1)")
     writer.line(f"{level} = 0")
-    writer.line(f"while ({run} >> {level}) & 1:")
+    writer.line(f"while {mask} >> {level}:")
     writer.depth += 1
-    _merge(writer, order, _stacked(writer, order, stacks, level), results, results)
+    writer.line(f"if ({mask} >> {level}) & 1:")
+    return level
+
+
+def end_push(writer: Writer, level: str) -> None:
+    """The end of that loop. The subtree then belongs on the stack, at that level."""
     writer.line(f"{level} += 1")
     writer.depth -= 1
-    for stack, result, dtype in zip(stacks, results, order.dtypes, strict=True):
-        writer.line(f"{stack}[{level}] = " + (f"uint8({result})" if dtype == "bool" else result))
 
 
-def _collect(
-    writer: Writer, order: Tree, results: tuple[str, ...], stacks: tuple[str, ...], runs: str,
-    level: str,
+def _run(
+    writer: Writer, loop: Loop, order: Tree, strands: Sequence[Cells], first: str, count: str,
+    body: Body,
 ) -> None:  # fmt: skip
-    """Merges the subtrees that are left, the last (which the results hold already) first."""
-    writer.line(f"{level} += 1")
-    writer.line(f"while ({runs}) >> {level}:")
-    writer.depth += 1
-    writer.line(f"if (({runs}) >> {level}) & 1:")
-    writer.depth += 1
-    _merge(writer, order, _stacked(writer, order, stacks, level), results, results)
-    writer.depth -= 1
-    writer.line(f"{level} += 1")
-    writer.depth -= 1
+    """One run, whose result is left in the first cells."""
+    place, axis = writer.fresh("k"), writer.fresh("i")
+    writer.axes[loop.axis] = axis
+
+    def iteration(reach: str, index: str, strand: str) -> None:
+        writer.line(f"for {place} in range({reach}):")
+        with writer.indented():
+            writer.line(f"{axis} = {index}")
+            body(writer, loop.body[:-1])
+            merge_cells(writer, order, strands, strand, given(writer, loop))
+
+    if MONOIDS[order.monoid].ordered:
+        clear(writer, order, strands, "0")
+        iteration(count, f"{first} + {place}", "0")
+        return
+    writer.line(f"for {place} in range({STRANDS}):")
+    with writer.indented():
+        clear(writer, order, strands, place)
+    if any(isinstance(inner, Loop) for inner in loop.body):
+        iteration(count, f"{first} + {place}", f"{place} & {STRANDS - 1}")
+    else:
+        # A fixed count becomes a vector without a rest, one known to be smaller a masked vector.
+        whole = writer.fresh("b")
+        writer.line(f"for {whole} in range({count} // {STRANDS}):")
+        with writer.indented():
+            iteration(f"{STRANDS}", f"{first} + {whole} * {STRANDS} + {place}", place)
+        rest = f"({count} & {STRANDS - 1})"
+        iteration(rest, f"{first} + {count} - {rest} + {place}", place)
+    half = writer.fresh("w")
+    writer.line(f"{half} = {STRANDS // 2}")
+    writer.line(f"while {half}:")
+    with writer.indented():
+        writer.line(f"for {place} in range({half}):")
+        with writer.indented():
+            right = [one.read(f"{place} + {half}") for one in strands]
+            merge_cells(writer, order, strands, place, right)
+        writer.line(f"{half} >>= 1")

@@ -30,7 +30,7 @@ class Operands:
     pointers: list[str] = field(default_factory=list)
     clocks: list[str] = field(default_factory=list)
     _named: dict[str, str] = field(default_factory=dict)
-    _dimensions: dict[tuple[str, int], str] = field(default_factory=dict)
+    _dimensions: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
 
     def number(self, value: Extent) -> str:
         """The name of a size. A name is one operand wherever it stands; a number is another one
@@ -50,11 +50,13 @@ class Operands:
         return f"n{len(self.sizes) - 1}"
 
     def dimension(self, buffer: str, position: int) -> str:
-        """The name of a buffer's extent along one dimension."""
+        """The name of a buffer's extent along one dimension; 1 instead of 0, where there is no
+        element to be reached."""
         place = (buffer, position)
         if place not in self._dimensions:
-            self._dimensions[place] = self.number(self.buffer(buffer).shape[position])
-        return self._dimensions[place]
+            size = self.number(self.buffer(buffer).shape[position])
+            self._dimensions[place] = (f"d{len(self._dimensions)}", size)
+        return self._dimensions[place][0]
 
     def buffer(self, name: str) -> Buffer:
         """The buffer of that name; CompileError if the program has none."""
@@ -78,6 +80,8 @@ class Operands:
     def prologue(self) -> list[str]:
         """The lines that read every operand, at the top of the kernel."""
         lines = [f"n{cell} = n[{cell}]" for cell in range(len(self.sizes))]
+        # LLVM makes a vector of a loop with a plain number as stride only for the stride 1.
+        lines += [f"{name} = max({size}, 1)" for name, size in self._dimensions.values()]
         for cell, name in enumerate(self.pointers):
             lines.append(f"p{cell} = {self.buffer(name).dtype}_restrict(p, {cell})")
         first = len(self.pointers)

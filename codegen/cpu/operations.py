@@ -30,6 +30,7 @@ _POINTERS = {
     "uint8": types.CPointer(types.uint8),
 }
 _INTP = types.CPointer(types.intp)
+_SIZES = (64, 64 * 16, 64 * 41)
 
 
 def _reader(kind: Any) -> Any:
@@ -59,26 +60,31 @@ float32_restrict, float64_restrict = float32_at, float64_at
 int32_restrict, int64_restrict, bool_restrict = int32_at, int64_at, bool_at
 
 
-def _stack(name: str) -> Any:
-    """The intrinsic that gives 64 cells on the stack, the same ones each time it is reached."""
+def _cells(name: str, size: int) -> Any:
+    """The intrinsic that gives so many cells on the stack, the same ones each time it is reached.
+    They begin a cache line, so that no vector crosses two."""
     kind = _POINTERS[name]
 
     @intrinsic
     def stack(typingctx: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             cell = context.get_value_type(kind).pointee
-            return cgutils.alloca_once(builder, cell, size=64)
+            made = cgutils.alloca_once(builder, cell, size=size)
+            made.align = 64
+            return made
 
         return kind(), code
 
     return stack
 
 
-float32_stack = _stack("float32")
-float64_stack = _stack("float64")
-int32_stack = _stack("int32")
-int64_stack = _stack("int64")
-bool_stack = _stack("uint8")
+# As many cells as a number has bits; then for 64 iterations at once: their strands, and the
+# subtrees of 2**40 runs.
+float32_stack, float32_strands, float32_tower = (_cells("float32", k) for k in _SIZES)
+float64_stack, float64_strands, float64_tower = (_cells("float64", k) for k in _SIZES)
+int32_stack, int32_strands, int32_tower = (_cells("int32", k) for k in _SIZES)
+int64_stack, int64_strands, int64_tower = (_cells("int64", k) for k in _SIZES)
+bool_stack, bool_strands, bool_tower = (_cells("uint8", k) for k in _SIZES)
 
 
 @intrinsic

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from codegen.cpu.blocks import block, suits
 from codegen.cpu.errors import CompileError
 from codegen.cpu.expressions import Writer, element, store, value
 from codegen.cpu.folds import fold
@@ -51,17 +52,13 @@ def nest(loop: Loop, buffers: Mapping[str, Buffer]) -> KernelSource:
     writer = Writer(Operands(buffers))
     extent = writer.operands.number(loop.extent)
     tile = writer.operands.number(order.tile or 1)
-    axis = writer.fresh("i")
-    writer.axes[loop.axis] = axis
     writer.line(f"first = share(worker, workers, {extent}, {tile})")
     writer.line(f"last = share(worker + 1, workers, {extent}, {tile})")
-    reach = "first, last"
+    reach = "first", "last"
     if loop.start != 0:
         start = writer.operands.number(loop.start)
-        reach = f"{start} + first, {start} + last"
-    writer.line(f"for {axis} in range({reach}):")
-    writer.depth += 1
-    _body(writer, loop.body)
+        reach = f"{start} + first", f"{start} + last"
+    _iterations(writer, loop, *reach)
     return finished(writer, loop.label)
 
 
@@ -136,13 +133,19 @@ def _comment(writer: Writer, loop: Loop) -> None:
 def _loop(writer: Writer, loop: Loop) -> None:
     _comment(writer, loop)
     extent = writer.operands.number(loop.extent)
-    reach = extent
-    if loop.start != 0:
+    if loop.start == 0:
+        _iterations(writer, loop, "0", extent)
+    else:
         start = writer.operands.number(loop.start)
-        reach = f"{start}, {start} + {extent}"
+        _iterations(writer, loop, start, f"{start} + {extent}")
+
+
+def _iterations(writer: Writer, loop: Loop, first: str, last: str) -> None:
+    if isinstance(loop.order, Any) and suits(loop, writer):
+        block(writer, loop, first, last)
+        return
     axis = writer.fresh("i")
-    writer.line(f"for {axis} in range({reach}):")
+    writer.line(f"for {axis} in range({last if first == '0' else f'{first}, {last}'}):")
     writer.axes[loop.axis] = axis
-    writer.depth += 1
-    _body(writer, loop.body)
-    writer.depth -= 1
+    with writer.indented():
+        _body(writer, loop.body)

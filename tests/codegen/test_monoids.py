@@ -125,9 +125,16 @@ def test_extremes_are_identities_of_every_dtype(dtype: str):
 
 
 def test_the_tree_fixes_the_bits():
-    values = [1e16, 1.0, -1e16, 1.0, 1.0, 1.0, 1.0]
-    # Runs of two from zero, then neighbours: ((a + b) + (c + d)) + ((e + f) + g).
-    pairs = ((0.0 + values[0]) + values[1]) + ((0.0 + values[2]) + values[3])
-    rest = ((0.0 + values[4]) + values[5]) + (0.0 + values[6])
-    assert folded("sum", values, leaf=2) == [pairs + rest]
-    assert folded("sum", values, leaf=2) != folded("sum", values, leaf=100)
+    random = np.random.default_rng(0)
+    values = (random.normal(size=83) * 10.0 ** random.integers(-6, 6, 83)).tolist()
+
+    def run(part: list[float]) -> float:
+        strands = [sum(part[strand::16]) for strand in range(16)]
+        for half in (8, 4, 2, 1):
+            strands = [strands[at] + strands[at + half] for at in range(half)]
+        return strands[0]
+
+    first, second, third = run(values[:40]), run(values[40:80]), run(values[80:])
+    assert folded("sum", values, leaf=40) == [(first + second) + third]
+    assert folded("sum", values, leaf=100) == [run(values)]
+    assert len({run(values), (first + second) + third, sum(values)}) == 3
