@@ -179,14 +179,16 @@ class Notation:
         return StepFormulas(equation, local, handed, tuple(self._so_far(step)), tuple(where))
 
     def result(self, gradient: Expr) -> Definition:
-        """The derivative by the variable."""
+        """The derivative by the variable; by the nodes of the steps, if it is long otherwise."""
         left = Partial(self.symbols[self.loss], self.symbols[self.wrt])
-        return Definition(left, self.leaf.array(gradient))
+        right = self.leaf.array(gradient)
+        long = self.deltas and self.leaf.needed([right])
+        return Definition(left, self.full.array(gradient) if long else right)
 
     def where(self, shown: Iterable[StepFormulas], result: Definition) -> list[Definition]:
         """What symbols in the adjoints so far and in the result stand for."""
         sums = [line.right for formulas in shown for line in formulas.so_far]
-        return [*self.full.needed(sums), *self.leaf.needed([result.right])]
+        return [*self.full.needed([*sums, result.right]), *self.leaf.needed([result.right])]
 
     def _jacobian(self, step: Step) -> Definition:
         jacobian = step.jacobian
