@@ -47,7 +47,7 @@ def recurrent() -> Expr:
 def texts(svg: str) -> list[str]:
     """The lines of text of a drawing, with indices as they stand in the line."""
     found = ElementTree.fromstring(svg).iter(f"{SVG}text")
-    return ["".join(text.itertext()).replace("\u00a0", " ") for text in found]
+    return ["".join(text.itertext()) for text in found]
 
 
 def test_a_neuron_has_value_and_gradient_beside_each_other() -> None:

@@ -102,7 +102,7 @@ def svg(graph: Graph, faces: Sequence[Face], title: str, description: str) -> st
 def _text(kind: str, at: Point, text: str, size: float) -> str:
     return (
         f'<text class="{kind}" x="{at[0]:.1f}" y="{at[1]:.1f}" font-size="{size:.0f}" '
-        f'text-anchor="middle">{spans(text, size)}</text>'
+        f'text-anchor="middle" xml:space="preserve">{spans(text, size)}</text>'
     )
 
 
@@ -245,6 +245,7 @@ def _legend(top: float, loss: str, shared: bool) -> str:
 
 def _left(at: Point, text: str) -> str:
     return (
-        f'<text class="value" x="{at[0]:.1f}" y="{at[1]:.1f}" font-size="{_CELL:.0f}">'
+        f'<text class="value" x="{at[0]:.1f}" y="{at[1]:.1f}" font-size="{_CELL:.0f}" '
+        f'xml:space="preserve">'
         f"{spans(text, _CELL)}</text>"
     )

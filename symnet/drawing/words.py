@@ -11,7 +11,6 @@ _NARROW: Final = dict.fromkeys("ijlIJ.,:;'|!()[]/ ‖", 0.4)
 _WIDE: Final = dict.fromkeys("mwMWQO@%⊙⊘∘Σ∂∏→…=+−≥≤ΔN", 0.87)
 _USUAL: Final = 0.66
 _SMALL: Final = 0.72  # the size of an index to that of its line
-NO_BREAK: Final = "\u00a0"
 _NAME = "[0-9A-Za-z\u0391-\u03c9]+"  # Latin, Greek and digits, but no raised ones
 _INDEX = re.compile(rf"(?<=[^\W\d_])_(\{{[^}}]*\}}|{_NAME}(?:_{_NAME})*)|\^(∘?[^\s()]+|\([^()]*\))")
 
@@ -53,7 +52,6 @@ def spans(text: str, size: float) -> str:
         shift = {"line": 0.0, "below": 0.22, "above": -0.36}[kind] * size
         by = f' dy="{shift - moved:.1f}"' if shift != moved else ""
         smaller = f' font-size="{_SMALL * size:.1f}"' if kind != "line" else ""
-        # A plain space at the edge of a span would be dropped.
-        found.append(f"<tspan{by}{smaller}>{escape(part.replace(' ', NO_BREAK))}</tspan>")
+        found.append(f"<tspan{by}{smaller}>{escape(part)}</tspan>")
         moved = shift
     return "".join(found)
