@@ -29,8 +29,8 @@ _MAGIC = b"symnet kernel 1"
 # What every object contains parts of, besides the text it was compiled from.
 _LIBRARY = (
     "operations.py", "calls.py", "jit.py", "lanes.py", "vector_math.py", "vector_erf.py",
-    "vector_power.py", "vector_trig.py", "code.py", "scratch.py", "tiles.py", "tiles_pack.py",
-    "contraction_kernel.py",
+    "vector_power.py", "vector_trig.py", "vector_angle.py", "vector_hyperbolic.py", "code.py",
+    "scratch.py", "tiles.py", "tiles_pack.py", "contraction_kernel.py",
 )  # fmt: skip
 
 

@@ -85,6 +85,9 @@ class Word:
     def equals(self, other: Word | int) -> Any:
         return self.builder.icmp_unsigned("==", self.value, self._other(other))
 
+    def __ge__(self, other: Word | int) -> Any:
+        return self.builder.icmp_unsigned(">=", self.value, self._other(other))
+
     def where(self, condition: Any, otherwise: Word | int) -> Word:
         """This number where the condition holds, else the other one."""
         return Word(
@@ -177,6 +180,9 @@ class Real:
         """To the nearest whole number, halves to the even one."""
         return self._call("rint")
 
+    def square_root(self) -> Real:
+        return self._call("sqrt")
+
     def with_sign_of(self, other: Real) -> Real:
         return self._call("copysign", other)
 
@@ -209,6 +215,14 @@ def polynomial(x: Real, coefficients: Sequence[float]) -> Real:
     for coefficient in reversed(coefficients[:-1]):
         total = total.times_plus(x, coefficient)
     return total
+
+
+def quotient(above: Real, above_rest: Real, below: Real, below_rest: Real) -> tuple[Real, Real]:
+    """(above + above_rest) / (below + below_rest), where the rests are roundings, as a sum too."""
+    inverse = 1.0 / below
+    value = above * inverse
+    missing = (-value).times_plus(below, above) + (-value).times_plus(below_rest, above_rest)
+    return value, missing * inverse
 
 
 def rounding_of_sum(a: Real, b: Real, total: Real) -> Real:

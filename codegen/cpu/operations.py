@@ -1,8 +1,8 @@
 """What kernel texts call: pointers, and the intrinsics that plain Numba would raise or widen in.
 
 Each is a few lines of LLVM IR, so that using one costs no compilation of its own, cannot raise and
-keeps float32 as float32. The functions that networks live on are arithmetic of our own, which
-vectorises (`vector_math` and its neighbours); the rest are called by their names in libm.
+keeps float32 as float32. The elementary functions are arithmetic of our own, which vectorises
+(`vector_math` and its neighbours): a kernel calls nothing in libm.
 """
 
 # Numba types its decorators only in part.
@@ -19,7 +19,14 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from codegen.cpu import vector_erf, vector_math, vector_power, vector_trig
+from codegen.cpu import (
+    vector_angle,
+    vector_erf,
+    vector_hyperbolic,
+    vector_math,
+    vector_power,
+    vector_trig,
+)
 from codegen.cpu.lanes import Real
 
 _POINTERS = {
@@ -114,18 +121,8 @@ def share(typingctx: Any, worker: Any, workers: Any, extent: Any, tile: Any) -> 
 
 
 def _function(builder: Any, name: str, result: Any, arguments: Any) -> Any:
-    """The declaration of a function without side effects, which LLVM may hoist and merge."""
-    declared = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(result, arguments), name
-    )
-    if not name.startswith("llvm."):
-        declared.attributes.add("readnone")
-        declared.attributes.add("nounwind")
-    return declared
-
-
-def _suffixed(name: str, kind: Any) -> str:
-    return name + "f" if isinstance(kind, ir.FloatType) else name
+    """The declaration of one of LLVM's own functions."""
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
 
 
 def _typed(name: str, kind: Any) -> str:
@@ -159,32 +156,26 @@ def _binary(build: Callable[[Any, Any, Any], Any]) -> Any:
     return apply
 
 
-def _call_libm(builder: Any, name: str, *args: Any) -> Any:
-    kind = args[0].type
-    declared = _function(builder, _suffixed(name, kind), kind, [kind] * len(args))
-    return builder.call(declared, args)
-
-
-def _libm(name: str) -> Any:
-    return _unary(lambda builder, x: _call_libm(builder, name, x))
-
-
 def _lanes(function: Callable[[Real], Real]) -> Any:
     return _unary(lambda builder, x: function(Real(builder, x)).value)
+
+
+def _lanes_of_two(function: Callable[[Real, Real], Real]) -> Any:
+    return _binary(lambda builder, a, b: function(Real(builder, a), Real(builder, b)).value)
 
 
 exp, expm1 = _lanes(vector_math.exp), _lanes(vector_math.expm1)
 log, log1p = _lanes(vector_math.log), _lanes(vector_math.log1p)
 tanh, sigmoid = _lanes(vector_math.tanh), _lanes(vector_math.sigmoid)
+softplus = _lanes(vector_math.softplus)
+sin, cos, tan = _lanes(vector_trig.sin), _lanes(vector_trig.cos), _lanes(vector_trig.tan)
+asin, acos = _lanes(vector_angle.asin), _lanes(vector_angle.acos)
+atan, atan2 = _lanes(vector_angle.atan), _lanes_of_two(vector_angle.atan2)
+sinh, cosh = _lanes(vector_hyperbolic.sinh), _lanes(vector_hyperbolic.cosh)
+asinh, acosh = _lanes(vector_hyperbolic.asinh), _lanes(vector_hyperbolic.acosh)
+atanh = _lanes(vector_hyperbolic.atanh)
 erf, erfc = _lanes(vector_erf.erf), _lanes(vector_erf.erfc)
-sin, cos = _lanes(vector_trig.sin), _lanes(vector_trig.cos)
-power_float = _binary(
-    lambda builder, x, y: vector_power.power(Real(builder, x), Real(builder, y)).value
-)
-tan, asin, acos, atan = _libm("tan"), _libm("asin"), _libm("acos"), _libm("atan")
-sinh, cosh = _libm("sinh"), _libm("cosh")
-asinh, acosh, atanh = _libm("asinh"), _libm("acosh"), _libm("atanh")
-atan2 = _binary(lambda builder, y, x: _call_libm(builder, "atan2", y, x))
+power_float = _lanes_of_two(vector_power.power)
 
 
 def _llvm(builder: Any, name: str, x: Any) -> Any:

@@ -7,8 +7,11 @@ at Chebyshev points, computed with mpmath at 50 digits and more.
 
 from __future__ import annotations
 
-from codegen.cpu.lanes import SINGLE, Real, polynomial, rounding_of_sum
-from codegen.cpu.vector_math import exp_in_two, scaled
+from collections.abc import Sequence
+
+from codegen.cpu.lanes import SINGLE, Real, polynomial, quotient, rounding_of_sum
+from codegen.cpu.vector_math import exp, scaled
+from codegen.cpu.vector_power import exp_in_two
 
 # (1 + 2x) exp(x**2) erfc(x) in t = (x - 4) / (x + 4), for 0 <= x <= 28: 2**-58 of it.
 _SCALED = (
@@ -27,19 +30,40 @@ _NEAR = (
     1.6461000484121368e-06, -1.6350312701054695e-07, 1.4659775274047436e-08,
     -1.1372848856791674e-09, 5.957176147748911e-11,
 )  # fmt: skip
+# The same two to the bits of a float32: for x <= 10.3, to 2**-30; and to 2**-27.
+_SCALED_SINGLE = (
+    1.2329951185573873, -0.13962113355991823, 0.015379651653969328, 0.06809796642666346,
+    -0.10103815976107106, 0.09371948457518608, -0.06635375587039768, 0.037231133590171724,
+    -0.016018709246970225, 0.005030526749850608, -0.0011545072474871145, -0.0006483392729220527,
+)  # fmt: skip
+_NEAR_SINGLE = (
+    0.12837917, -0.37612626, 0.11283594, -0.026854211, 0.0051890872, -0.00080168643, 7.875875e-05,
+)  # fmt: skip
+# -log(erfc(x)) for 1 <= x <= 4: 2**-27 of erf.
+_FAR_SINGLE = (
+    -0.00032013806, 1.1302334, 0.63182604, 0.110080086, -0.026421135, 0.004759596, -0.00059680565,
+    4.605804e-05, -1.6371514e-06,
+)  # fmt: skip
 _VANISHES = 28.0
 
 
 def erf(x: Real) -> Real:
-    if x.format is SINGLE:
-        return erf(x.wide()).narrow()
+    """A polynomial near 0; else 1 less what is left, which is known well enough without care."""
     size = x.magnitude()
-    return _near(size).where(size < 1.0, 1.0 - _upper(size)).with_sign_of(x)
+    if x.format is SINGLE:
+        near = size.times_plus(polynomial(size * size, _NEAR_SINGLE), size)
+        left = exp(-polynomial(size.at_most(4.0), _FAR_SINGLE))
+    else:
+        near, held = _near(size), size.at_most(6.0)
+        left = exp(-(held * held)) * _erfcx(held, _SCALED)
+    return near.where(size < 1.0, 1.0 - left).with_sign_of(x)
 
 
 def erfc(x: Real) -> Real:
     if x.format is SINGLE:
-        return erfc(x.wide()).narrow()
+        size = x.wide().magnitude().at_most(10.3)
+        upper = exp(-(size * size)) * _erfcx(size, _SCALED_SINGLE)
+        return (2.0 - upper).where(x < 0.0, upper).narrow()
     size = x.magnitude()
     upper = _upper(size)
     far = (2.0 - upper).where(x < 0.0, upper)
@@ -52,18 +76,26 @@ def _near(x: Real) -> Real:
     return x.times_plus(polynomial(x * x, _NEAR), x)
 
 
+def _erfcx(size: Real, coefficients: Sequence[float]) -> Real:
+    """exp(x**2) erfc(x) in a float64, to some units in the last place; from one division."""
+    beyond, twice = size + 4.0, size.times_plus(2.0, 1.0)
+    inverse = 1.0 / (beyond * twice)
+    t = (size - 4.0) * twice * inverse
+    return polynomial(t, coefficients) * beyond * inverse
+
+
 def _upper(size: Real) -> Real:
     """erfc of a float64 that is not negative; each step's rounding is carried to the end."""
     size = size.at_most(_VANISHES)
-    quotient, missing = _erfcx(size)
+    ratio, missing = _erfcx_in_two(size)
     square = size * size
     count, head, rest = exp_in_two(-square, -size.times_plus(size, -square))
-    product = quotient * head
-    lost = quotient.times_plus(head, -product)
-    return scaled(product + quotient.times_plus(rest, missing.times_plus(head, lost)), count)
+    product = ratio * head
+    lost = ratio.times_plus(head, -product)
+    return scaled(product + ratio.times_plus(rest, missing.times_plus(head, lost)), count)
 
 
-def _erfcx(size: Real) -> tuple[Real, Real]:
+def _erfcx_in_two(size: Real) -> tuple[Real, Real]:
     """exp(x**2) erfc(x) in two parts."""
     t = (size - 4.0) / (size + 4.0)
     varying = t * polynomial(t, _SCALED[1:])
@@ -72,7 +104,4 @@ def _erfcx(size: Real) -> tuple[Real, Real]:
     twice = size + size
     below = twice + 1.0
     below_rest = rounding_of_sum(twice, size.constant(1.0), below)
-    inverse = 1.0 / below
-    quotient = above * inverse
-    missing = (-quotient).times_plus(below, above) + (-quotient).times_plus(below_rest, above_rest)
-    return quotient, missing * inverse
+    return quotient(above, above_rest, below, below_rest)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codegen.cpu.lanes import Format, Real, Word, polynomial, power_of_two
+from codegen.cpu.lanes import SINGLE, Format, Real, Word, polynomial, power_of_two
 from codegen.cpu.lanes import rounding_of_sum as rest_of
 
 
@@ -22,35 +22,54 @@ class Constants:
     ln2: tuple[float, float]
     """Rounded, and what rounding left."""
     exp: Sequence[float]
-    """(exp(r) - 1 - r) / r**2 for |r| <= 0.3475."""
+    """(exp(r) - 1 - r) / r**2 for |r| <= 0.347."""
+    ln4: tuple[float, float]
+    exp_wide: Sequence[float]
+    """The same for |r| <= 0.6942."""
     exp_range: tuple[float, float]
-    """Beyond it exp is 0 or infinite, and 2**n with half the n is a normal number."""
+    """Beyond it exp is 0 or infinite."""
     expm1_range: tuple[float, float]
     """Beyond it expm1 is -1 or infinite."""
     log: Sequence[float]
     """(2 atanh(s) - 2 s) / s**3 in powers of s**2, for |s| <= 0.1716."""
     tanh: tuple[Sequence[float], Sequence[float]]
     """(tanh(x) - x) / x**3 in powers of x**2, for |x| <= 0.625: numerator and denominator."""
+    softplus: Sequence[float]
 
 
 _CONSTANTS = {
     "f32": Constants(
         ln2=(0.6931471824645996, -1.9046542e-09),
-        exp=(0.5, 0.16666667, 0.041666463, 0.0083333105, 0.0013933881, 0.00019891247),
-        exp_range=(-110.0, 100.0),
+        exp=(0.5, 0.16666576, 0.041666552, 0.008363257, 0.0013926282),
+        ln4=(1.3862943649291992, -3.809308424251867e-09),
+        exp_wide=(
+            0.5, 0.1666667, 0.04166667, 0.008332769, 0.0013888326, 0.000200749, 2.5035004e-05,
+        ),
+        exp_range=(-104.5, 89.0),
         expm1_range=(-20.0, 89.0),
         log=(0.6666667, 0.40000123, 0.28550804, 0.23330964),
         tanh=((-0.33333328, 0.1333277, -0.05385085, 0.020996895, -0.0060962997), (1.0,)),
+        # (log1p(e) - e) / e**2 for 0 <= e <= 1.
+        softplus=(
+            -0.49999997, 0.33332843, -0.24986526, 0.19854106, -0.15847565, 0.11561845,
+            -0.06675772, 0.025224054, -0.0044662114,
+        ),
     ),
     "f64": Constants(
         ln2=(0.6931471805599453, 2.3190468138462996e-17),
         exp=(
-            0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333325985,
-            0.0013888888888883642, 0.00019841269875342141, 2.4801587325920163e-05,
-            2.7557254740405416e-06, 2.7557273171941026e-07, 2.5105490906986696e-08,
-            2.091488256348507e-09,
+            0.5000000000000001, 0.16666666666666669, 0.04166666666662368, 0.008333333333330027,
+            0.0013888888917436984, 0.00019841269863225312, 2.4801520949489847e-05,
+            2.7557268193561356e-06, 2.7620253028347124e-07, 2.5100512061522085e-08,
         ),
-        exp_range=(-800.0, 750.0),
+        ln4=(1.3862943611198906, 4.638093627692599e-17),
+        exp_wide=(
+            0.5, 0.16666666666666663, 0.041666666666666664, 0.008333333333335108,
+            0.0013888888888889997, 0.00019841269838323853, 2.480158729974719e-05,
+            2.7557321319749615e-06, 2.75573205330759e-07, 2.505138381550083e-08,
+            2.0876304367808e-09, 1.617921405667525e-10, 1.1545822406005887e-11,
+        ),
+        exp_range=(-746.0, 710.0),
         expm1_range=(-45.0, 710.0),
         log=(
             0.666666666666667, 0.3999999999989924, 0.2857142862609589, 0.2222221111514416,
@@ -61,6 +80,12 @@ _CONSTANTS = {
             (-1614.68768441708447952, -99.2877231001918586564, -0.964399179425052238628),
             (4844.06305325125486048, 2235.48839060100448583, 112.811678491632931402, 1.0),
         ),
+        # (2 atanh(s / 2) - s) / s**3 in powers of s**2, for |s| <= 2 / 3.
+        softplus=(
+            0.08333333333333333, 0.012500000000004572, 0.00223214285680436, 0.000434027787475345,
+            8.877826840949254e-05, 1.8781215715169562e-05, 4.063145108083987e-06,
+            9.156311959161824e-07, 1.6783266564764784e-07, 7.709107310239959e-08,
+        ),
     ),
 }  # fmt: skip
 
@@ -70,61 +95,54 @@ def constants(x: Real) -> Constants:
     return _CONSTANTS[x.format.suffix]
 
 
-@dataclass(frozen=True, slots=True)
-class Reduced:
-    """x = n ln 2 + r + rest with |r| <= 0.35: n as an integer and as a float."""
-
-    count: Word
-    whole: Real
-    r: Real
-    rest: Real
-
-
-def reduced(x: Real) -> Reduced:
-    """For |x| < 2**12 or so; a NaN stays one in `r`."""
-    high, low = constants(x).ln2
-    shifted = x.times_plus(1 / math.log(2), x.format.shifter)
+def _reduced(
+    x: Real, step: tuple[float, float], coefficients: Sequence[float]
+) -> tuple[Word, Real]:
+    """x = n step + r: a word that ends in the bits of n, and exp(r) - 1. For |x| < 2**12 or so."""
+    shifted = x.times_plus(1 / step[0], x.format.shifter)
     whole = shifted - x.format.shifter
-    count = shifted.bits() - x.format.bits(x.format.shifter)
-    first = whole.times_plus(-high, x)
-    r = whole.times_plus(-low, first)
-    return Reduced(count, whole, r, whole.times_plus(-low, first - r))
+    # The first difference is exact: both are multiples of the last bit of `step`.
+    r = whole.times_plus(-step[1], whole.times_plus(-step[0], x))
+    return shifted.bits(), (r * r).times_plus(polynomial(r, coefficients), r)
+
+
+def reduced(x: Real) -> tuple[Word, Real]:
+    """n and exp(r) - 1 with x = n ln 2 + r: exp(x) is 2**n and so much more of it."""
+    return _reduced(x, constants(x).ln2, constants(x).exp)
+
+
+def reduced_wide(x: Real, coefficients: Sequence[float] | None = None) -> tuple[Word, Real]:
+    """The same with x = n ln 4 + r: for those to whom even n are better. exp(x) is 4**n and so much
+    more of it; exp(r) - 1 is exp(x) - 1 up to |x| = 0.69. Coefficients: other than `exp_wide`."""
+    return _reduced(x, constants(x).ln4, coefficients or constants(x).exp_wide)
 
 
 def scaled(x: Real, count: Word) -> Real:
-    """x * 2**count, in two steps: 2**count itself may be no normal number."""
-    half = ((count + 4096) >> 1) - 2048
+    """x * 2**n, in two steps: 2**n itself may be no normal number."""
+    half = count >> 1
     return x * power_of_two(half, x) * power_of_two(count - half, x)
-
-
-def _grown(parts: Reduced) -> Real:
-    """exp(r + rest) - 1."""
-    r = parts.r
-    return (r * r).times_plus(polynomial(r, constants(r).exp), parts.rest) + r
 
 
 def exp(x: Real) -> Real:
     low, high = constants(x).exp_range
-    parts = reduced(x.at_least(low).at_most(high))
-    return scaled(_grown(parts) + 1.0, parts.count)
+    # By multiples of ln 4, so that the two factors of `scaled` are one.
+    count, grown = reduced_wide(x.at_least(low).at_most(high))
+    scale = power_of_two(count, x)
+    return (grown + 1.0) * scale * scale
 
 
-def exp_in_two(x: Real, tail: Real) -> tuple[Word, Real, Real]:
-    """exp(x + tail) as 2**n (head + rest), for x inside `exp_range` and |tail| below 2**-20."""
-    parts = reduced(x)
-    r = parts.r
-    head = r + 1.0
-    curved = (r * r) * polynomial(r, constants(x).exp)
-    extra = (parts.rest + tail).times_plus(head + curved, curved)
-    return parts.count, head, (r - (head - 1.0)) + extra
+def _exp_of_opposite(size: Real) -> Real:
+    """exp(-size) for a size that is not negative, nearer than `exp`."""
+    count, grown = reduced((-size).at_least(constants(size).exp_range[0]))
+    return scaled(grown + 1.0, count)
 
 
 def expm1(x: Real) -> Real:
     low, high = constants(x).expm1_range
-    parts = reduced(x.at_least(low).at_most(high))
-    # Half of it, since 2**n itself may overflow where the result does not.
-    half = power_of_two(parts.count - 1, x)
-    value = half.times_plus(_grown(parts), half - 0.5) * 2.0
+    count, grown = reduced_wide(x.at_least(low).at_most(high))
+    # Half of it, since exp(x) itself may overflow where the result does not.
+    half = power_of_two((count << 1) - 1, x)
+    value = half.times_plus(grown, half - 0.5) * 2.0
     tiny = x.magnitude() < 2.0 ** (-x.format.fraction - 2)
     return x.where(tiny, value)
 
@@ -175,42 +193,55 @@ def log(x: Real) -> Real:
 
 
 def log1p(x: Real) -> Real:
+    return log1p_of(x, x.constant(0.0))
+
+
+def log1p_of(x: Real, rest: Real) -> Real:
+    """log(1 + x + rest), where the rest is what rounding took from x."""
     total = x + 1.0
-    lost = rest_of(x, x.constant(1.0), total)
+    lost = rest_of(x, x.constant(1.0), total) + rest
     value = _ends_of_log(total, _log_of(*split(total), lost / total))
     return x.where(x.magnitude() < 2.0 ** (-x.format.fraction - 2), value)
 
 
 def tanh(x: Real) -> Real:
-    """x plus a fraction of x**3, or 1 - 2 / (exp(2|x|) + 1); the two share their division."""
+    """x plus a fraction of x**3, or 1 - 2 / (exp(2|x|) + 1)."""
     size = x.magnitude()
-    above, below = constants(x).tanh
     near = size < 0.625
     z = size * size
-    parts = reduced((size * 2.0).at_most(60.0))
-    power = (_grown(parts) + 1.0) * power_of_two(parts.count, x)
-    numerator = (z * size * polynomial(z, above)).where(near, -2.0)
-    denominator = polynomial(z, below).where(near, power + 1.0)
-    return (size.where(near, 1.0) + numerator / denominator).with_sign_of(x)
+    cube = z * size
+    count, grown = reduced((size * 2.0).at_most(60.0))
+    power = power_of_two(count, size)
+    above, below = power.times_plus(grown, power + 1.0), constants(x).tanh[1]
+    if len(below) == 1:
+        small = cube.times_plus(polynomial(z, constants(x).tanh[0]), size)
+        value = small.where(near, 1.0 - 2.0 / above)
+    else:
+        # The two share their division.
+        numerator = (cube * polynomial(z, constants(x).tanh[0])).where(near, -2.0)
+        denominator = polynomial(z, below).where(near, above)
+        value = size.where(near, 1.0) + numerator / denominator
+    return value.with_sign_of(x)
 
 
 def sigmoid(x: Real) -> Real:
-    """1 / (1 + e) or e / (1 + e) by the sign of x, with e = exp(-|x|): no overflow, and full
-    relative accuracy on both sides. e is known to twice the precision, so that the quotient's
-    error is nearly its own rounding."""
-    low, _ = constants(x).exp_range
-    one, positive = x.constant(1.0), x >= 0.0
-    count, first, rest = exp_in_two((-x.magnitude()).at_least(low), x.constant(0.0))
-    head = first + rest
-    rest = rest - (head - first)
-    half = ((count + 4096) >> 1) - 2048
-    near, far = power_of_two(half, x), power_of_two(count - half, x)
-    small = head * near * far
-    below = small + 1.0
-    lost = (small - (below - 1.0)) + rest * near * far
-    above, above_rest = one.where(positive, head), x.constant(0.0).where(positive, rest)
-    inverse = 1.0 / below
-    quotient = above * inverse
-    missing = (-quotient).times_plus(below, above) + (-quotient).times_plus(lost, above_rest)
-    whole = missing.times_plus(inverse, quotient)
-    return whole * one.where(positive, near) * one.where(positive, far)
+    """1 - q or e - e q by the sign of x, with e = exp(-|x|) and q = e / (1 + e): no overflow, and
+    full relative accuracy on both sides."""
+    power = _exp_of_opposite(x.magnitude())
+    quotient = power / (power + 1.0)
+    whole = x.constant(1.0).where(x >= 0.0, power)
+    return whole.times_plus(-quotient, whole)
+
+
+def softplus(x: Real) -> Real:
+    """max(x, 0) + log1p(e) with e = exp(-|x|). The logarithm is a polynomial in a float32; else
+    2 atanh(s / 2) with s = 2e / (2 + e), worked out as e less a correction."""
+    power, line = _exp_of_opposite(x.magnitude()), x.at_least(0.0)
+    coefficients = constants(x).softplus
+    if x.format is SINGLE:
+        return (power * power).times_plus(polynomial(power, coefficients), line) + power
+    quotient = power / (power + 2.0)
+    s = power.times_plus(-quotient, power)
+    z = s * s
+    rest = power.times_plus(-quotient, line)
+    return (s * z).times_plus(polynomial(z, coefficients), rest) + power

@@ -1,4 +1,4 @@
-"""sin and cos as straight arithmetic, right for every finite argument.
+"""sin, cos and tan as straight arithmetic, right for every finite argument.
 
 The argument is multiplied by 2 / pi, of which only the remainder modulo 4 matters: it says in which
 quarter turn the argument lies, and where in it. A large argument is m * 2**k for a k of the table,
@@ -19,7 +19,7 @@ from fractions import Fraction
 from llvmlite import ir
 from numba.core import cgutils
 
-from codegen.cpu.lanes import DOUBLE, SINGLE, Real, Word, polynomial, rounding_of_sum
+from codegen.cpu.lanes import DOUBLE, SINGLE, Real, Word, polynomial, quotient, rounding_of_sum
 
 _HALF_PI = (1.5707963267948966, 6.123233995736766e-17)
 # (sin(r) - r) / r**3 and (cos(r) - 1 + r**2 / 2) / r**4 in powers of r**2, for |r| <= 0.79: they
@@ -114,6 +114,12 @@ def cos(x: Real) -> Real:
     return _wave(x, "f64", 1)
 
 
+def tan(x: Real) -> Real:
+    if x.format is SINGLE:
+        return _signed(x.wide(), _slope(x.wide(), "f32")).narrow()
+    return x.where(x.magnitude() < 2.0**-28, _signed(x, _slope(x, "f64")))
+
+
 def _signed(x: Real, value: Real) -> Real:
     """An odd function's value at x from that at |x|."""
     return (value.bits() ^ (x.bits() & x.format.sign)).real()
@@ -122,17 +128,43 @@ def _signed(x: Real, value: Real) -> Real:
 def _wave(x: Real, name: str, ahead: int) -> Real:
     """The sine of |x| and so many quarter turns, to the bits of that format."""
     size = x.magnitude()
-    turns, r, rest = _reduced_to_one(size) if name == "f32" else _reduced_to_two(size)
+    turns, sine, cosine = _sine_and_cosine(size, name)
     turns = turns + ahead
+    value = (cosine[0] + cosine[1]).where((turns & 1).equals(1), sine[0] + sine[1])
+    value = (value.bits() ^ ((turns & 2) << 62)).real()
+    return value.where(size < math.inf, math.nan)
+
+
+def _slope(x: Real, name: str) -> Real:
+    """The tangent of |x|, to the bits of that format."""
+    size = x.magnitude()
+    turns, sine, cosine = _sine_and_cosine(size, name)
+    odd = (turns & 1).equals(1)
+    above = [a.where(odd, b) for a, b in zip(cosine, sine, strict=True)]
+    below = [(-b).where(odd, a) for a, b in zip(cosine, sine, strict=True)]
+    if name == "f32":
+        value = (above[0] + above[1]) / (below[0] + below[1])
+    else:
+        value, rest = quotient(*_normal(*above), *_normal(*below))
+        value = value + rest
+    return value.where(size < math.inf, math.nan)
+
+
+def _normal(head: Real, tail: Real) -> tuple[Real, Real]:
+    """The sum, and what rounding took from it; |head| >= |tail|."""
+    total = head + tail
+    return total, tail - (total - head)
+
+
+def _sine_and_cosine(size: Real, name: str) -> tuple[Word, tuple[Real, Real], tuple[Real, Real]]:
+    """Quarter turns, and the sine and the cosine of what is left, each in two parts."""
+    turns, r, rest = _reduced_to_one(size) if name == "f32" else _reduced_to_two(size)
     z = r * r
     half = z * 0.5
     head = 1.0 - half
-    sine = r + (z * r).times_plus(polynomial(z, _SINE[name]), rest * head)
+    sine = (z * r).times_plus(polynomial(z, _SINE[name]), rest * head)
     tail = (z * z).times_plus(polynomial(z, _COSINE[name]), -(r * rest))
-    cosine = head + (((1.0 - head) - half) + tail)
-    value = cosine.where((turns & 1).equals(1), sine)
-    value = (value.bits() ^ ((turns & 2) << 62)).real()
-    return value.where(size < math.inf, math.nan)
+    return turns, (r, sine), (head, ((1.0 - head) - half) + tail)
 
 
 def _product(size: Real, name: str) -> tuple[Real, list[Real]]:

@@ -10,13 +10,6 @@ from codegen.scalar import Apply, Constant, Scalar
 Composition = Callable[..., Scalar]
 
 
-def softplus(dtype: str, x: Scalar) -> Scalar:
-    """max(x, 0) + log1p(exp(-|x|))."""
-    small = Apply("exp", (Apply("negative", (Apply("abs", (x,), dtype),), dtype),), dtype)
-    large = Apply("maximum", (x, Constant(0.0, dtype)), dtype)
-    return Apply("add", (large, Apply("log1p", (small,), dtype)), dtype)
-
-
 def hypot(dtype: str, a: Scalar, b: Scalar) -> Scalar:
     """m sqrt(1 + (n/m)^2) for the larger |.| m and the smaller n; n/m is 1 where both are equal."""
     first, second = Apply("abs", (a,), dtype), Apply("abs", (b,), dtype)
@@ -43,7 +36,6 @@ def _vanishing(logarithm: str, neutral: float) -> Composition:
 
 
 COMPOSITIONS: Final[dict[str, Composition]] = {
-    "softplus": softplus,
     "hypot": hypot,
     "xlogy": _vanishing("log", 1.0),
     "xlog1py": _vanishing("log1p", 0.0),
