@@ -207,9 +207,11 @@ def _product(formula: MatrixProduct, env: Env) -> Any:
 def _fold(fold: Fold, env: Env) -> Any:
     """The reduction over the letters, each of which runs along the axes that it stands at."""
     letter, *others = fold.letters
-    body: Formula = Fold(fold.name, "", tuple(others), fold.body) if others else fold.body
-    sizes = set()
-    for part in walk(fold.body):
+    limit, *limits = fold.limits or (None,) * len(fold.letters)
+    rest = Fold(fold.name, "", tuple(others), fold.body, tuple(limits))
+    body: Formula = rest if others else fold.body
+    sizes = set() if limit is None else {int(value(limit, env))}
+    for part in walk(fold.body) if limit is None else ():
         if isinstance(part, Element):
             for axis, index in enumerate(part.indices):
                 if index == letter:

@@ -35,6 +35,7 @@ from symnet.formula.tree import (
 
 _DIGITS = 17  # a float64 has no more
 _SINGLE_DIGITS = 9  # nor a float32 of these
+_LEAST_POWER = 30  # from 2^30 on, powers of two print as such
 _LARGEST_ROOT = 4096  # √k prints as such up to this k
 _LARGEST_OF_PI = 12  # k π and π/k print as such up to this k
 
@@ -47,6 +48,10 @@ def literal(value: float | int | bool, dtype: object = "float64") -> Formula:
         return Symbol("nan")
     if math.isinf(value):
         return Symbol("∞") if value > 0 else negate(Symbol("∞"))
+    mantissa, exponent = math.frexp(abs(value))
+    if mantissa == 0.5 and abs(exponent - 1) >= _LEAST_POWER:
+        power_of_two = Power(Number(Fraction(2)), Number(Fraction(exponent - 1)))
+        return power_of_two if value > 0 else negate(power_of_two)
     kind = np.float32 if str(dtype) == "float32" else np.float64
     narrow = kind(value)
     root = _root_of(float(value), kind)
@@ -78,6 +83,8 @@ def _root_of(value: float, kind: type) -> Formula | None:
 
 def _root_with_pi(value: float, kind: type) -> Formula | None:
     """2/√π, √(2/π) and the like."""
+    if not 1 / _LARGEST_ROOT <= value * value <= _LARGEST_ROOT:
+        return None
     square = Fraction(value * value * math.pi).limit_denominator(_LARGEST_OF_PI)
     if not 0 < square <= _LARGEST_OF_PI or abs(kind(value)) != kind(math.sqrt(square / math.pi)):
         return None

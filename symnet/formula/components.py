@@ -231,7 +231,7 @@ class Components:
             where = args[1][tuple(by[letter] for letter in index)]
             for place in range(int(node.attrs["size"])):
                 to = tuple(place if letter == "*" else by[letter] for letter in source)
-                terms.setdefault(to, []).append(_times(args[0][at], _is_at(where, place)))
+                terms.setdefault(to, []).append(_times(args[0].item(*at), _is_at(where, place)))
         return _array(_fixed(node), lambda at: total(terms.get(at, [ZERO]), True))
 
     _WRITERS: ClassVar[dict[str, Callable[[Components, Expr, list[Array]], Array]]] = {

@@ -69,7 +69,7 @@ class _Composer:
         self.adjoints = adjoints(seed, [*targets, *self.moving])
         self.slopes = [self.adjoints[t] for t in targets if t in self.adjoints]
         self.steps: Steps = local_steps(self.loss, self.moving, targets) if self.scalar else {}
-        self._emitted: set[str] = set()
+        self.emitted: set[str] = set()
         self._explained = False
         partials = [p for by_part in self.steps.values() for p in by_part.values()]
         self.deltas = [] if self.scalar else self._delta_nodes()
@@ -165,9 +165,9 @@ class _Composer:
         """The line of a node, and before it one for each intermediate that no line defined yet."""
         lines: list[Line] = []
         notes: list[Definition] = []
-        for definition in self.translator.needed([right], self._emitted):
+        for definition in self.translator.needed([right], self.emitted):
             name = base_name(definition.left)
-            self._emitted.add(name)
+            self.emitted.add(name)
             own = self.translator.defined.get(name)
             if own is None:
                 notes.append(definition)
@@ -326,7 +326,7 @@ def gradients(
     forward, backward = composer.forward(), composer.backward()
     remarks = []
     if rewrites and not composer.scalar:
-        remarks = remark_lines(rewrites(composer.slopes), composer.translator)
+        remarks = remark_lines(rewrites(composer.slopes), composer.translator, composer.emitted)
     if values is not None:
         remarks.append(composer.values_line(values, mapping))
     return Sheet(loss, mapping, tuple(forward), composer.legend(), tuple(backward), tuple(remarks))

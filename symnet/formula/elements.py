@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -12,6 +12,7 @@ from symnet.expr import Expr, make
 from symnet.formula.algebra import multiply, plain, scaled, single
 from symnet.formula.moves import Indices, Moves, shifted, symbols
 from symnet.formula.naming import Names, is_elided, is_scalar
+from symnet.formula.narrow import repeated_number
 from symnet.formula.patterns import affine
 from symnet.formula.products import as_matrix_product
 from symnet.formula.readings import Reading
@@ -71,13 +72,25 @@ def keeps_axis(node: Expr, indices: Indices) -> bool:
 
 
 def fold(
-    row: Reduction, indices: Sequence[Formula], sizes: Sequence[Dimension], body: Formula
+    row: Reduction,
+    indices: Sequence[Formula],
+    sizes: Sequence[Dimension],
+    body: Formula,
+    cut: Container[str] = (),
 ) -> Formula:
-    """A reduction over index letters of these sizes; what a sum does not bind stands before it."""
+    """A reduction over index letters of these sizes; what a sum does not bind stands before it.
+
+    cut: the letters that end before an axis at which they stand; their limits are written.
+    """
+    limits = {
+        index.name: size_formula(size)
+        for index, size in zip(indices, sizes, strict=True)
+        if isinstance(index, Symbol) and index.name in cut
+    }
     letters = [index for index in indices if isinstance(index, Symbol)]
     used = symbols(body)
     if row is not SUM:
-        return _folded(row, [letter for letter in letters if letter.name in used], body)
+        return _folded(row, [letter for letter in letters if letter.name in used], body, limits)
     many = [
         size
         for index, size in zip(indices, sizes, strict=True)
@@ -89,22 +102,27 @@ def fold(
     product = multiply(scaled(times, True), scaled(body, True)) if many else body
     whole = scaled(product, True)
     if not letters or mentions(whole.under, names):
-        return multiply(scaled(times, True), scaled(_folded(row, letters, body), True))
+        return multiply(scaled(times, True), scaled(_folded(row, letters, body, limits), True))
     free = tuple(f for f in whole.over if not mentions(f, names))
     bound = tuple(f for f in whole.over if mentions(f, names))
     within = mentions(whole.body, names)
     outside = replace(whole, over=free, body=None if within else whole.body)
     inside = plain(Scaled(over=bound, body=whole.body if within else None))
     if isinstance(inside, Fold) and inside.name == row.text:
+        pairs = zip(inside.letters, inside.limits, strict=False)
+        limits |= {letter.name: limit for letter, limit in pairs if limit is not None}
         letters, inside = [*letters, *inside.letters], inside.body
-    return multiply(outside, scaled(_folded(row, letters, inside), True))
+    return multiply(outside, scaled(_folded(row, letters, inside, limits), True))
 
 
-def _folded(row: Reduction, letters: Sequence[Symbol], body: Formula) -> Formula:
+def _folded(
+    row: Reduction, letters: Sequence[Symbol], body: Formula, limits: Mapping[str, Formula]
+) -> Formula:
     """The reduction as one factor, an array where its body keeps an axis whole."""
     if not letters:
         return body
-    inner = Fold(row.text or row.name, row.latex, tuple(letters), body)
+    ends = tuple(limits.get(letter.name) for letter in letters)
+    inner = Fold(row.text or row.name, row.latex, tuple(letters), body, ends if any(ends) else ())
     product = scaled(body, scalar=True)
     whole = product.body is not None or COLON.name in symbols(body)
     return Scaled(body=inner) if whole else inner
@@ -119,6 +137,7 @@ class Elements(Moves):
     def __init__(self, named: dict[Expr, Formula], names: Names, expand: bool) -> None:
         self.named, self.names, self.expand = named, names, expand
         self._scope: list[str] = []
+        self.cut: set[str] = set()
 
     def loose(self, node: Expr) -> Reading:
         """The node as it stands beside other operands: what is repeated is not written out."""
@@ -142,6 +161,7 @@ class Elements(Moves):
         """While the block runs, these letters are taken."""
         before = len(self._scope)
         self._scope.extend(index.name for index in indices if isinstance(index, Symbol))
+        self.cut -= symbols(indices)
         try:
             yield
         finally:
@@ -188,7 +208,20 @@ class Elements(Moves):
     def folded(
         self, indices: Sequence[Formula], sizes: Sequence[Dimension], body: Formula
     ) -> Formula:
-        return fold(SUM, indices, sizes, body)
+        return self.fold(SUM, indices, sizes, body)
+
+    def fold(
+        self,
+        row: Reduction,
+        indices: Sequence[Formula],
+        sizes: Sequence[Dimension],
+        body: Formula,
+    ) -> Formula:
+        """A reduction over letters of elements; limits are written where the elements do not say
+        them."""
+        found = fold(row, indices, sizes, body, self.cut)
+        self.cut -= symbols(tuple(indices))
+        return found
 
     def _broadcast(self, node: Expr, indices: Indices) -> Formula:
         inner = node.args[0]
@@ -224,7 +257,7 @@ class Elements(Moves):
             value = self.element(node.args[0], tuple(by_letter[a] for a in out))
         hit = Fence("bracket", Relation("=", place, by_letter["*"]))
         body = multiply(scaled(value, True), scaled(hit, True))
-        return fold(SUM, bound, [sizes[a] for a in gone], body)
+        return self.fold(SUM, bound, [sizes[a] for a in gone], body)
 
     def _einsum(self, node: Expr, indices: Indices) -> Formula:
         spec = node.attrs["spec"]
@@ -241,15 +274,18 @@ class Elements(Moves):
         bound = self.letters([sizes[a] for a in gone], symbols(indices))
         by_letter |= dict(zip(gone, bound, strict=True))
         product: Formula = ONE
+        number = True
         with self.inside(bound):
             for own, arg in zip(letters, node.args, strict=True):
-                factor = self.element(arg, tuple(by_letter[a] for a in own))
-                product = multiply(scaled(product, True), scaled(factor, True))
-        return fold(SUM, bound, [sizes[a] for a in gone], product)
+                places = tuple(by_letter[a] for a in own)
+                factor = scaled(self.element(arg, places), not keeps_axis(arg, places))
+                product = multiply(scaled(product, number), factor)
+                number &= not keeps_axis(arg, places)
+        return self.fold(SUM, bound, [sizes[a] for a in gone], product)
 
     def _reduction(self, node: Expr, indices: Indices) -> Formula:
         (arg,), axes = node.args, node.attrs["axes"]
-        if node.op is SUM and is_scalar(arg):
+        if node.op is SUM and repeated_number(arg) is not None:
             return self.repeated_sum(node)
         sizes = [arg.shape[axis] for axis in axes]
         bound = self.letters(sizes, symbols(indices))
@@ -258,15 +294,17 @@ class Elements(Moves):
             own = tuple(folded[k] if k in folded else next(kept) for k in range(arg.ndim))
             body = self.element(arg, own)
         if node.op.name == "logsumexp":
-            return log_formula(fold(SUM, bound, sizes, Power(EULER, body)))
+            return log_formula(self.fold(SUM, bound, sizes, Power(EULER, body)))
         assert isinstance(node.op, Reduction)
-        return fold(node.op, bound, sizes, body)
+        return self.fold(node.op, bound, sizes, body)
 
     def repeated_sum(self, node: Expr) -> Formula:
         """The sum of one number repeated: as many times the number."""
         arg = node.args[0]
         times = size_formula(multiply_sizes([arg.shape[axis] for axis in node.attrs["axes"]]))
-        return multiply(scaled(times, True), scaled(self.loose(arg).formula, True))
+        one = repeated_number(arg)
+        one = arg if one is None else one
+        return multiply(scaled(times, True), scaled(self.loose(one).formula, True))
 
     def _softmax(self, node: Expr, indices: Indices) -> Formula:
         if not self.expand and node.attrs["axes"] == (node.ndim - 1,):
@@ -278,7 +316,7 @@ class Elements(Moves):
         folded = dict(zip(axes, bound, strict=True))
         own = tuple(folded.get(k, index) for k, index in enumerate(indices))
         with self.inside(bound):
-            below = fold(SUM, bound, sizes, Power(EULER, self.element(node.args[0], own)))
+            below = self.fold(SUM, bound, sizes, Power(EULER, self.element(node.args[0], own)))
         return Scaled(over=(top,), under=(below,))
 
     def _log_softmax(self, node: Expr, indices: Indices) -> Formula:

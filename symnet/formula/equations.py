@@ -62,27 +62,39 @@ class Equations(Views):
         preferred: what to name in the place of a node; name: its name, and whether it is numbered.
         """
         for node in intermediates(outputs, self.named, preferred):
-            symbol = Symbol(self.names.fresh(*name(node)))
-            self.definitions.append(self.equation(node, symbol))
-            self.defined[symbol.name] = node
-            self.named[node] = symbol
+            self.define(node, Symbol(self.names.fresh(*name(node))))
+
+    def define(self, node: Expr, symbol: Symbol) -> None:
+        """The node is written by the symbol from now on, and this says what it is."""
+        self.definitions.append(self.equation(node, symbol))
+        self.defined[symbol.name] = node
+        self.named[node] = symbol
+
+    def moment(self) -> tuple[int, int, int]:
+        """This moment of the translation, to which it can be taken back."""
+        return self._names_of.mark(), self.memo.mark(), len(self.definitions)
+
+    def undo(self, moment: tuple[int, int, int]) -> None:
+        """Everything that was named and defined since then is forgotten."""
+        names, memo, count = moment
+        undone = {base_name(definition.left) for definition in self.definitions[count:]}
+        del self.definitions[count:]
+        for name in self._places[count:]:
+            del self._place_of[name]
+        del self._places[count:]
+        self._names_of.undo(names)
+        self.memo.undo(memo)
+        self.names.forget(undone)
+        self.makeshift -= undone
 
     def equation(self, node: Expr, symbol: Formula) -> Definition:
         """What the node is, as the definition of a symbol: element by element if need be."""
-        place = self._names_of.mark(), self.memo.mark(), len(self.definitions)
+        moment = self.moment()
         right = self.body(node)
-        if self.is_plain(node, right, place[2]):
+        if self.is_plain(node, right, moment[2]):
             return Definition(symbol, right)
         # The names that the matrix form was given are not needed: this definition does without.
-        undone = {base_name(definition.left) for definition in self.definitions[place[2] :]}
-        del self.definitions[place[2] :]
-        for name in self._places[place[2] :]:
-            del self._place_of[name]
-        del self._places[place[2] :]
-        self._names_of.undo(place[0])
-        self.memo.undo(place[1])
-        self.names.taken -= undone
-        self.makeshift -= undone
+        self.undo(moment)
         written = self.elementwise(node, symbol)
         if clumsy(written.right, self.makeshift):
             return Definition(symbol, self.body(node))

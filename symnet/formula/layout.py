@@ -8,7 +8,7 @@ from collections.abc import Callable
 WIDTH = 100
 _LEAST = 0.4  # a line is not broken before this share of its width
 _OPENING, _CLOSING = "([⌊{", ")]⌋}"
-_SIGNS = (" + ", " − ", " - ", " = ", " ⊙ ", r" \odot ", ";  ", r",\quad ")
+_SIGNS = (" + ", " − ", " - ", " = ", " ⊙ ", r" \odot ", ";  ", r",\quad ", ", ")
 
 
 def columns(text: str) -> int:
@@ -70,6 +70,8 @@ def _signs(text: str) -> list[tuple[int, int]]:
             for one in _SIGNS:
                 if text.startswith(one, place):
                     behind = one.strip() == "=" or one[0] in ";,"
+                    if one == " = " and depth:
+                        continue
                     found.append((place + (len(one) if behind else 1), depth + (one == " ⊙ ")))
     return found
 

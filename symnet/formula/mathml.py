@@ -294,7 +294,7 @@ class MathMLPrinter(Printer):
         sign = _FOLDS.get(formula.name)
         word = _identifier(formula.name)
         operator = f'<mo movablelimits="false">{sign}</mo>' if sign else word
-        below = _COMMA.join(name_mathml(letter.name) for letter in formula.letters)
+        below = _COMMA.join(self.bound(formula))
         gap = "" if sign else _THIN
         body = self.inside(formula.body, CHAIN)
         return f"<munder>{operator}{_row(below)}</munder>{gap}{body}", OPEN

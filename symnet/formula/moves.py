@@ -105,6 +105,7 @@ class Moves:
 
     named: dict[Expr, Formula]
     names: Names
+    cut: set[str]
 
     def array(self, node: Expr) -> Formula:
         """The node in matrix form."""
@@ -139,6 +140,7 @@ class Moves:
             own = tuple(ZERO if size == 1 else next(rest) for size in inner.shape)
             return self.element(inner, own)
         found = _regrouped(inner.shape, node.shape, indices)
+        self.cut |= symbols(indices)
         return self.bracketed(node, indices) if found is None else self.element(inner, found)
 
     def element_of_permute(self, node: Expr, indices: Indices) -> Formula:
@@ -155,6 +157,7 @@ class Moves:
                 return self.bracketed(node, indices)
             alone = node.shape[axis] == 1
             by = size_formula(start)
+            self.cut |= set() if whole else symbols(index)
             moved.append(index if whole else by if alone else shifted(index, by, step))
         return self.element(inner, tuple(moved))
 

@@ -13,8 +13,8 @@ from symnet.ops.reduction import SUM
 from symnet.ops.views import IDENTITY, IOTA, PLACE, RESHAPE
 from symnet.sizes import Dimension, Size
 
-# A formula with more parts than this is broken up; one that is used again, from this many on.
-LONGEST, REPEATED, DEEPEST = 48, 12, 40
+# A formula with more parts than this, or deeper, is broken up.
+LONGEST, DEEPEST = 48, 40
 
 _LIGHT = 3  # a number times a name
 
@@ -45,6 +45,14 @@ class Names:
             name = f"{base}_{self._next[base]}"
         self.taken.add(name)
         return name
+
+    def forget(self, names: Iterable[str]) -> None:
+        """These names are free again."""
+        for name in names:
+            self.taken.discard(name)
+            base, _, number = name.rpartition("_")
+            if number.isdigit():
+                self._next[base] = min(self._next[base], int(number) - 1)
 
     def letter(self, size: Dimension, used: Iterable[str]) -> Symbol:
         """An index letter for an axis: n for N, k for K, n for any other named size, else k, j."""
@@ -102,16 +110,19 @@ def intermediates(
     outputs: Iterable[Expr],
     named: Mapping[Expr, object],
     preferred: Callable[[Expr], Expr] | None = None,
+    longest: int = LONGEST,
 ) -> list[Expr]:
     """The nodes to be named so that no formula is long or deep, operands before users.
 
     `named` nodes have a name already. What is repeated is named once it is worth a name.
-    preferred: what is named in the place of a node that it is a part of.
+    preferred: what is named in the place of a node that it is a part of. longest: the parts that
+    one formula may have; what is repeated is named from a quarter of them on.
     """
     roots = list(outputs)
     order = topological(roots)
     users = _users(order, named)
-    choice = _Choice(preferred)
+    choice = _Choice(preferred, longest)
+    most = longest // 4
     weights = choice.weights
     kept = {core(root) for root in roots}
     for node in order:
@@ -122,11 +133,11 @@ def intermediates(
         if node in named:
             choice.count(node, 1, 0)
             continue
-        if node.op is PLACE and weights[parts[0]] >= REPEATED:
+        if node.op is PLACE and weights[parts[0]] >= most:
             # A block of its own: what stands in it gets a name.
             choice.choose(parts[0])
             choice.count(node, _LIGHT, 1)
-        repeated = (users[node] - 1) * (weights[node] - 1) >= REPEATED - 1
+        repeated = (users[node] - 1) * (weights[node] - 1) >= most - 1
         if repeated and not is_elided(node) and node not in kept:
             choice.choose(node)
     return [node for node in order if node in choice.chosen]
@@ -135,7 +146,8 @@ def intermediates(
 class _Choice:
     """The nodes that get names, with the weight and the depth of every formula so far."""
 
-    def __init__(self, preferred: Callable[[Expr], Expr] | None) -> None:
+    def __init__(self, preferred: Callable[[Expr], Expr] | None, longest: int) -> None:
+        self._longest = longest
         self.weights: dict[Expr, int] = {}
         self.depths: dict[Expr, int] = {}
         self.chosen: dict[Expr, None] = {}
@@ -160,7 +172,7 @@ class _Choice:
         while True:
             self.weights[node] = 1 + sum(self.weights[part] for part in parts)
             heaviest = max(parts, key=self.weights.__getitem__)
-            short = self.weights[node] <= LONGEST and self.depths[node] <= DEEPEST
+            short = self.weights[node] <= self._longest and self.depths[node] <= DEEPEST
             if short or self.weights[heaviest] <= _LIGHT:
                 return parts
             self.choose(heaviest)

@@ -12,7 +12,7 @@ from symnet.formula.naming import core, is_scalar, same
 from symnet.formula.tree import Formula, Listed, Symbol
 from symnet.ops.core import BROADCAST, scalar_constant
 from symnet.ops.reduction import SOFTMAX, Reduction
-from symnet.ops.table import less, sqrt, where
+from symnet.ops.table import equal, less, sqrt, where
 from symnet.ops.views import RESHAPE
 from symnet.sizes import Dimension, add_sizes, scale_size
 
@@ -31,15 +31,21 @@ def column(node: Expr) -> Expr | None:
 
 
 def guarded_root(node: Expr) -> Expr | None:
-    """x of where(x > 0, sqrt(where(x > 0, x, 1)), 0): the root, with derivative 0 at 0."""
+    """x of where(x > 0, sqrt(where(x > 0, x, 1)), 0): the root, with derivative 0 at 0. With x = 0
+    for the condition, the branches are the other way round."""
     if node.op is not where:
         return None
     condition, root, zero = node.args
+    if condition.op is equal:
+        root, zero = zero, root
     if root.op is not sqrt or root.args[0].op is not where or scalar_constant(zero) != 0:
         return None
     again, inner, one = root.args[0].args
-    guards = condition is again and condition.op is less and scalar_constant(one) == 1
-    return inner if guards and condition.args[1] is inner else None
+    if condition.op is equal:
+        inner, one = one, inner
+    guards = condition is again and scalar_constant(one) == 1
+    compared = condition.args[1] if condition.op is less else condition.args[0]
+    return inner if guards and condition.op in (less, equal) and compared is inner else None
 
 
 def index_range(start: Dimension, step: int, size: Dimension) -> Formula:

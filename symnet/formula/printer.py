@@ -177,6 +177,14 @@ class Printer:
     def fold(self, formula: Fold) -> Written:
         raise NotImplementedError
 
+    def bound(self, formula: Fold) -> list[str]:
+        """The letters of a reduction, with the limits that are written: k<10."""
+        limits = formula.limits or (None,) * len(formula.letters)
+        return [
+            self.show(letter) if limit is None else self.show(Relation("<", letter, limit))
+            for letter, limit in zip(formula.letters, limits, strict=True)
+        ]
+
     def partial(self, formula: Partial) -> Written:
         raise NotImplementedError
 

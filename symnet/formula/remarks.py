@@ -7,10 +7,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from symnet.expr import Expr
+from symnet.formula.layout import WIDTH, columns, indented
+from symnet.formula.ledger import base_name, clumsy
+from symnet.formula.moves import Indices
+from symnet.formula.naming import intermediates
 from symnet.formula.text import TextPrinter
 from symnet.formula.translate import Translator
+from symnet.formula.tree import Formula, Symbol
 
-_LONGEST = 100
+_LONGEST = 87  # an equation behind `computed as: `
+_LONGEST_PART = 16
 _FEW = 3  # so many alike are all printed
 
 
@@ -33,25 +39,70 @@ Rewrites = Callable[[Sequence[Expr]], Iterable[Computed]]
 """rewrites(gradients) -> where another spelling runs than the one that prints."""
 
 
-def remark_lines(entries: Iterable[Computed], translator: Translator) -> list[str]:
-    """The remarks under the names of a sheet, each difference once."""
-    return gathered(list(dict.fromkeys(_line(entry, translator) for entry in entries)))
+def remark_lines(entries: Iterable[Computed], translator: Translator, shown: set[str]) -> list[str]:
+    """The remarks under the names of a sheet, each difference once.
+
+    What would make one long is named c_1, c_2, ... and said below it. shown: the names that the
+    sheet explained.
+    """
+    texts = [_remark(entry, translator, shown) for entry in entries]
+    lines = [line for text in gathered(list(dict.fromkeys(texts))) for line in text.split("\n")]
+    return [row for line in lines for row in _fitting(line)]
 
 
-def _line(entry: Computed, translator: Translator) -> str:
+def _fitting(line: str) -> list[str]:
+    """The line, its remark on a line of its own where it is too long with it."""
+    if columns(line) <= WIDTH:
+        return [line]
+    head, gap, remark = line.partition("  (")
+    below = [f"    ({remark}"] if gap else []
+    return [*indented(head), *below]
+
+
+def _remark(entry: Computed, translator: Translator, shown: set[str]) -> str:
     """One spelling that runs in place of another."""
+    moment = translator.memo.mark()
+    whole, formulas = _equation(entry, translator)
+    if columns(whole) > _LONGEST:
+        translator.memo.undo(moment)
+        nodes = [entry.right] if not entry.text else list(entry.terms.values())
+        for node in intermediates(nodes, translator.named, longest=_LONGEST_PART):
+            translator.define(node, Symbol(translator.names.fresh("c", numbered=True)))
+        whole, formulas = _equation(entry, translator)
+    head, remark = f"computed as: {whole}", f"  ({entry.remark})" if entry.remark else ""
+    lines = [head + remark]
+    printer = TextPrinter()
+    for definition in translator.needed(formulas, shown):
+        shown.add(base_name(definition.left))
+        lines.append(f"    where {printer.show(definition)}")
+    if isinstance(formulas[0], Symbol) and not entry.text:
+        # The other spelling of what has a name is that too, in the remarks that follow.
+        translator.named.setdefault(entry.right, formulas[0])
+    return "\n".join(lines)
 
-    def side(node: Expr) -> str:
-        return TextPrinter().show(translator.array(node))
 
-    right = entry.text or side(entry.right)
+def _equation(entry: Computed, translator: Translator) -> tuple[str, list[Formula]]:
+    """Both sides, element by element where one has no matrix form, and the formulas in them."""
+    nodes = [entry.left, *([] if entry.text else [entry.right]), *entry.terms.values()]
+    moment = translator.moment()
+    formulas = {node: translator.array(node) for node in nodes}
+    if any(clumsy(formula, translator.makeshift) for formula in formulas.values()):
+        translator.undo(moment)
+        indices = translator.letters(entry.left.shape)
+        with translator.inside(indices):
+            formulas = {node: _element(translator, node, indices) for node in nodes}
+    printer = TextPrinter()
+    left = printer.show(formulas[entry.left])
+    right = entry.text or printer.show(formulas[entry.right])
     for name, term in entry.terms.items():
-        right = right.replace(f"<{name}>", side(term))
+        right = right.replace(f"<{name}>", printer.show(formulas[term]))
     stated = bool(entry.text) and _is_equation(right)
-    whole = right if stated else f"{side(entry.left)} = {right}"
-    if len(whole) > _LONGEST:
-        whole = f"{side(entry.left)} by a longer formula"
-    return f"computed as: {whole}" + (f"  ({entry.remark})" if entry.remark else "")
+    return right if stated else f"{left} = {right}", list(formulas.values())
+
+
+def _element(translator: Translator, node: Expr, indices: Indices) -> Formula:
+    """An element of a node; of one with fewer axes, by the last letters."""
+    return translator.element(node, indices[len(indices) - node.ndim :])
 
 
 def gathered(lines: Sequence[str]) -> list[str]:

@@ -10,10 +10,11 @@ from symnet.formula import layout
 from symnet.formula.html import Row, table
 from symnet.formula.layout import WIDTH, broken, columns, indented, latex_rows
 from symnet.formula.mathml import aligned, equation
+from symnet.formula.moves import symbols
 from symnet.formula.printer import Printer
 from symnet.formula.tex import LatexPrinter
 from symnet.formula.text import TextPrinter
-from symnet.formula.tree import Definition, Formula
+from symnet.formula.tree import Definition, Element, Formula
 from symnet.formula.written import sheet_equations, shown
 
 _COLUMN = 40
@@ -75,6 +76,10 @@ class Sheet(Mapping[str, Expr]):
         """The adjoints and gradients as LaTeX, with the definitions their symbols need."""
         printer = LatexPrinter()
         rows = []
+        used = symbols(tuple(line.right for line in self.backward))
+        for note in (note for line in self.forward for note in line.notes):
+            if isinstance(note.left, Element) and not used.isdisjoint(symbols(note.left.base)):
+                rows += latex_rows(printer.show(note.left), printer.show(note.right))
         for line in self.backward:
             rows += latex_rows(printer.show(line.left), printer.show(line.right))
             for note in line.notes:

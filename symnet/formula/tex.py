@@ -219,7 +219,7 @@ class LatexPrinter(Printer):
         return f"{base}_{_braced(indices)}", ATOM
 
     def fold(self, formula: Fold) -> Written:
-        letters = ",".join(name_latex(letter.name) for letter in formula.letters)
+        letters = ",".join(self.bound(formula))
         body = self.inside(formula.body, CHAIN)
         return f"\\textstyle{formula.latex}_{_braced(letters)} {body}", OPEN
 

@@ -161,8 +161,8 @@ class TextPrinter(Printer):
         return f"{self.inside(formula.base, ATOM)}[{separator.join(shown)}]", ATOM
 
     def fold(self, formula: Fold) -> Written:
-        letters = ",".join(letter.name for letter in formula.letters)
-        below = f"_{letters}" if len(formula.letters) == 1 else f"_{{{letters}}}"
+        letters = ",".join(self.bound(formula)).replace(" < ", "<")
+        below = f"_{letters}" if len(letters) == 1 else f"_{{{letters}}}"
         return f"{formula.name}{below} {self.inside(formula.body, CHAIN)}", OPEN
 
     def partial(self, formula: Partial) -> Written:

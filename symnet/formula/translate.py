@@ -13,7 +13,9 @@ from symnet.expr import Expr, make, topological
 from symnet.formula.algebra import matrix_product, multiply, scaled, single, transpose
 from symnet.formula.elements import fold
 from symnet.formula.equations import Equations
+from symnet.formula.ledger import clumsy
 from symnet.formula.naming import core, is_scalar, readable, same
+from symnet.formula.narrow import repeated_number
 from symnet.formula.patterns import (
     column,
     guarded_root,
@@ -120,7 +122,7 @@ class Translator(Equations):
         reader = self._READINGS.get(node.op.name)
         if reader is not None:
             return reader(self, node)
-        if node.op is SUM and is_scalar(node.args[0]):
+        if node.op is SUM and repeated_number(node.args[0]) is not None:
             return Reading(self.repeated_sum(node), ())
         if isinstance(node.op, Reduction):
             return Reading(self._whole_reduction(node), node.shape)
@@ -212,8 +214,9 @@ class Translator(Equations):
         while whole_sum and same(arg).op is SUM and same(arg) not in self.named:
             arg = same(arg).args[0]
         square = squared(arg) if whole_sum and same(arg) not in self.named else None
-        if square is not None:
-            return Power(Fence("norm", self.array(square)), Number(Fraction(2)))
+        whole_square = None if square is None else self.array(square)
+        if whole_square is not None and not clumsy(whole_square, self.makeshift):
+            return Power(Fence("norm", whole_square), Number(Fraction(2)))
         if node.shape == ():
             return self._reduction(node, ())
         if row.name == "logsumexp":

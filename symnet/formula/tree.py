@@ -139,12 +139,17 @@ class Element(Formula):
 
 @dataclass(frozen=True, slots=True)
 class Fold(Formula):
-    """A reduction of `body` over index letters: Σ, Π, max, min, argmax."""
+    """A reduction of `body` over index letters: Σ, Π, max, min, argmax.
+
+    `limits`, if there are any, are one a letter: the letter stays below it. A letter without one
+    runs as far as the axes at which it stands.
+    """
 
     name: str
     latex: str
     letters: tuple[Symbol, ...]
     body: Formula
+    limits: tuple[Formula | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
