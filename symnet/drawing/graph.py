@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from symnet.formula.graph import active_nodes, require_scalar, targets_of, with_
 from symnet.formula.notation import Notation
 from symnet.formula.steps import silent_nodes
 from symnet.formula.text import TextPrinter
-from symnet.formula.tree import Definition
+from symnet.formula.translate import Translator
 from symnet.ops.contraction import EINSUM
 from symnet.ops.core import BROADCAST, FLOATS, number
 from symnet.ops.leaves import INPUT, NAMED, PARAMETER, STATE
@@ -20,6 +21,8 @@ from symnet.ops.table import add
 from symnet.sizes import show_shape
 
 _MOST_LINES = 5
+# So many nodes become one box, and more only where there are too many boxes still.
+_GROUPS = (4, 8, 16, 1000)
 _LEAVES = (INPUT, PARAMETER, STATE)
 
 
@@ -72,6 +75,8 @@ class Reader:
         self.inline = set(self._products(order))
         self.order = order
         self.notation = Notation(self.loss, first, order, self.silent, self.inline)
+        self.brief = Translator([self.loss])
+        self.brief.names = self.notation.local.names
         seed = {self.loss: number(1, self.loss.dtype)}
         self.adjoints = adjoints(seed, order)
         self.top = self.loss
@@ -124,10 +129,14 @@ class Reader:
             name = self.printer.show(self.notation.local.array(node))
             return f"{name}: {show_shape(node.shape)}" if node.shape else name
         if brief:
-            symbol = self.notation.symbols[node]
-            named: Definition = self.notation.leaf.equation(node, symbol)
-            return self.printer.show(named)
+            return self.printer.show(self.brief.equation(node, self.notation.symbols[node]))
         return self.printer.show(self.notation.equation(node))
+
+    def heads(self, nodes: Iterable[Expr]) -> None:
+        """From now on, what these nodes are made of is written out as far as they go."""
+        for node in nodes:
+            if node in self.notation.symbols:
+                self.brief.named.setdefault(node, self.notation.symbols[node])
 
     def letter(self, node: Expr) -> str:
         """The Z of Z_1, if the node is computed and has a name; else nothing."""
@@ -149,8 +158,10 @@ def graph_of(loss: Expr, most: int) -> Graph:
     """
     reader = Reader(loss)
     groups = [[node] for node in reader.drawn]
-    if len(groups) > most:
-        groups = _grouped(reader)
+    for largest in _GROUPS:
+        if len(groups) > most:
+            groups = _grouped(reader, largest)
+    reader.heads(group[-1] for group in groups)
     return _graph(reader, groups)
 
 
@@ -182,10 +193,11 @@ def _box(reader: Reader, group: Sequence[Expr], uses: int) -> Box:
     return Box(node, tuple(lines), reader.kind(node), shape, symbol, adjoint, uses, len(group))
 
 
-def _grouped(reader: Reader) -> list[list[Expr]]:
+def _grouped(reader: Reader, largest: int) -> list[list[Expr]]:
     """The nodes of each use of a layer together; what has no layer with the box that uses it.
 
-    A node joins others only if nothing else uses it, so that no arrows lead in a circle.
+    largest: as many nodes as one box holds, parameters apart. A node joins others only if nothing
+    else uses it, so that no arrows lead in a circle.
     """
     users: dict[Expr, list[Expr]] = {node: [] for node in reader.drawn}
     for node, parts in reader.parts.items():
@@ -193,13 +205,17 @@ def _grouped(reader: Reader) -> list[list[Expr]]:
             users[part].append(node)
     owner: dict[Expr, Expr] = {}
     letters: dict[Expr, set[str]] = {}
+    sizes: Counter[Expr] = Counter()
     for node in reversed(reader.drawn):
         owners = list(dict.fromkeys(owner[user] for user in users[node]))
         joins = len(owners) == 1 and _joins(reader, node, owners[0])
         letter = reader.letter(node)
         # A second Z in a box is that of another use of its layer.
-        head = owners[0] if joins and letter not in letters[owners[0]] else node
+        if joins and node.op is not PARAMETER:
+            joins = letter not in letters[owners[0]] and sizes[owners[0]] < largest
+        head = owners[0] if joins else node
         letters.setdefault(head, set()).update([letter] if letter else [])
+        sizes[head] += node.op is not PARAMETER
         owner[node] = head
     groups: dict[Expr, list[Expr]] = {}
     for node in reader.drawn:

@@ -17,6 +17,7 @@ _PAD, _WIDEST, _CELL_WIDEST, _NARROWEST = 9.0, 300.0, 220.0, 64.0
 _PORT = 26.0  # between arrows that meet at one side of a box
 _ROW, _CELLS = 21.0, 22.0
 _MARGIN, _LEGEND = 14.0, 44.0
+_PAGE = 1600.0  # what is wider would be too small to read if it were made to fit a page
 _APART: Final = 4.0  # of an arrow forward from the one that comes back beside it
 
 _STYLE: Final = """
@@ -92,7 +93,7 @@ def svg(graph: Graph, faces: Sequence[Face], title: str, description: str) -> st
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{mark}" role="img" '
         f'aria-labelledby="{mark}-title {mark}-about" width="{wide:.0f}" height="{high:.0f}" '
         f'viewBox="{-_MARGIN:.0f} {-_MARGIN:.0f} {wide:.0f} {high:.0f}" '
-        f'style="max-width: 100%; height: auto">\n'
+        f'style="{"max-width: 100%; height: auto" if wide < _PAGE else ""}">\n'
         f'<title id="{mark}-title">{escape(title)}</title>\n'
         f'<desc id="{mark}-about">{escape(description)}</desc>\n'
         f"<style>{_STYLE.replace('ID', mark)}</style>\n{content}\n</svg>"
