@@ -241,3 +241,20 @@ def test_text_fits_its_box_in_a_browser(tmp_path: Path) -> None:
         assert measured, found[-500:]
         assert measured[1] == str(picture.boxes)
         assert measured[2] == ""
+
+
+def test_a_network_of_numbers_is_not_swallowed_by_one_box() -> None:
+    values = [sn.input(f"x_{k}") for k in range(3)]
+    for layer in range(3):
+        weights = [
+            [sn.parameter(f"w_{layer}_{j}_{k}", ()) for k in range(len(values))] for j in range(4)
+        ]
+        values = [
+            sn.tanh(sum((w * x for w, x in zip(row, values, strict=True)), sn.constant(0.1)))
+            for row in weights
+        ]
+    loss = values[0] * values[1] + values[2] * values[3]
+    graph = graph_of(loss, MOST_BOXES)
+    assert len(graph_of(loss, 10**6).boxes) > 100
+    assert 15 < len(graph.boxes) <= MOST_BOXES
+    assert all(source < target for source, target in graph.arrows)
