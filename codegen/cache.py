@@ -26,12 +26,6 @@ LIMIT = 512 << 20
 """Bytes the folder may hold; what was used least lately goes first."""
 
 _MAGIC = b"symnet kernel 1"
-# What every object contains parts of, besides the text it was compiled from.
-_LIBRARY = (
-    "operations.py", "calls.py", "jit.py", "lanes.py", "vector_math.py", "vector_erf.py",
-    "vector_power.py", "vector_trig.py", "vector_angle.py", "vector_hyperbolic.py", "code.py",
-    "scratch.py", "tiles.py", "tiles_pack.py", "contraction_kernel.py",
-)  # fmt: skip
 
 
 class CacheError(Exception):
@@ -116,7 +110,8 @@ def _fingerprint() -> str:
         machine.name,
         machine.features,
         *(importlib.metadata.version(name) for name in ("numba", "llvmlite")),
-        *((here / name).read_text() for name in _LIBRARY),
+        # What an object contains parts of, besides the text it was compiled from.
+        *(path.read_text() for path in sorted(here.glob("*.py"))),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

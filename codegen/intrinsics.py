@@ -17,7 +17,8 @@ import numpy as np
 from codegen.scalar import Dtype
 
 _WORD = (1 << 64) - 1
-_GOLDEN = 0x9E3779B97F4A7C15
+GOLDEN, FIRST, SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+"""The constants of SplitMix64 (Steele, Lea and Flood 2014)."""
 ROUNDS = 6
 
 
@@ -62,31 +63,40 @@ def evaluate(function: str, args: Sequence[Any], dtype: Dtype) -> Any:
 
 def mix(word: int) -> int:
     """A bijection of 64-bit words in which every bit of the result hangs on every bit given."""
-    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
-    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _WORD
+    word = ((word ^ (word >> 30)) * FIRST) & _WORD
+    word = ((word ^ (word >> 27)) * SECOND) & _WORD
     return word ^ (word >> 31)
+
+
+def stir(word: int) -> int:
+    """32 bits that hang on every bit of a 64-bit word."""
+    word = (word * FIRST) & _WORD
+    return (((word ^ (word >> 32)) * SECOND) & _WORD) >> 32
 
 
 def permuted(index: int, count: int, seed: int, epoch: int) -> int:
     """Where a permutation of 0..count-1, chosen by seed and epoch, sends `index`.
 
-    A balanced Feistel network on the smallest power of four that holds `count`, walked until it
-    comes back inside. 0 if count is below 2.
+    A Feistel network on the smallest power of two that holds `count`, walked until it comes back
+    inside: in turns the high half is changed by the low one and the low half by the high one (Luby
+    and Rackoff 1988; halves of unequal widths as in Black and Rogaway 2002). 0 if count is below 2.
     """
     count, value = int(count), int(index)
     if count < 2:
         return 0
-    half = 1
-    while 1 << (2 * half) < count:
-        half += 1
-    mask = (1 << half) - 1
-    key = mix((int(seed) & _WORD) ^ mix((int(epoch) + _GOLDEN) & _WORD))
+    bits = (count - 1).bit_length()
+    width = bits // 2
+    low_mask, high_mask = (1 << width) - 1, (1 << bits - width) - 1
+    key = mix((int(seed) & _WORD) ^ mix((int(epoch) + GOLDEN) & _WORD))
+    keys = [mix((key + turn * GOLDEN) & _WORD) for turn in range(1, ROUNDS + 1)]
     while True:
-        left, right = value >> half, value & mask
-        for turn in range(1, ROUNDS + 1):
-            word = mix(((key + turn * _GOLDEN) & _WORD) ^ right)
-            left, right = right, left ^ (word & mask)
-        value = (left << half) | right
+        high, low = value >> width, value & low_mask
+        for turn, word in enumerate(keys):
+            if turn % 2 == 0:
+                high ^= stir(word ^ low) & high_mask
+            else:
+                low ^= stir(word ^ high) & low_mask
+        value = (high << width) | low
         if value < count:
             return value
 

@@ -28,6 +28,7 @@ from codegen.cpu import (
     vector_trig,
 )
 from codegen.cpu.lanes import Real
+from codegen.cpu.shuffle import permuted as permuted
 
 _POINTERS = {
     "float32": types.CPointer(types.float32),
@@ -288,10 +289,6 @@ def _saturating(result: Any) -> Any:
 
 int32_of_float, int64_of_float = _saturating(types.int32), _saturating(types.int64)
 
-_U = np.uint64
-_GOLDEN, _ONE = _U(0x9E3779B97F4A7C15), _U(1)
-_FIRST, _SECOND = _U(0xBF58476D1CE4E5B9), _U(0x94D049BB133111EB)
-_SHIFTS = (_U(30), _U(27), _U(31))
 _CALM = {"error_model": "numpy", "nogil": True}
 
 
@@ -307,31 +304,3 @@ def power_integer(base: Any, exponent: Any) -> Any:
         square *= square
         left >>= 1
     return result
-
-
-@njit(**_CALM)
-def _mix(word: Any) -> Any:
-    word = (word ^ (word >> _SHIFTS[0])) * _FIRST
-    word = (word ^ (word >> _SHIFTS[1])) * _SECOND
-    return word ^ (word >> _SHIFTS[2])
-
-
-@njit(**_CALM)
-def permuted(index: Any, count: Any, seed: Any, epoch: Any) -> Any:
-    """`codegen.intrinsics.permuted`, word for word."""
-    if count < 2:
-        return np.int64(0)
-    total, half = _U(count), _ONE
-    while _ONE << (half + half) < total:
-        half += _ONE
-    mask = (_ONE << half) - _ONE
-    key = _mix(_U(seed) ^ _mix(_U(epoch) + _GOLDEN))
-    value = _U(index)
-    while True:
-        left, right, turn = value >> half, value & mask, key
-        for _ in range(6):
-            turn += _GOLDEN
-            left, right = right, left ^ (_mix(turn ^ right) & mask)
-        value = (left << half) | right
-        if value < total:
-            return np.int64(value)
