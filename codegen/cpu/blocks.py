@@ -8,13 +8,14 @@ in arrays on the stack.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from codegen.cpu.errors import CompileError
-from codegen.cpu.expressions import Writer, store, value
+from codegen.cpu.expressions import Writer, literal, store, value
 from codegen.cpu.folds import (
     Cells,
     begin_push,
@@ -22,6 +23,7 @@ from codegen.cpu.folds import (
     clear,
     end_push,
     given,
+    identity,
     merge_cells,
     merged,
 )
@@ -95,10 +97,16 @@ class _Block:
     @contextmanager
     def lanes(self) -> Iterator[None]:
         """What is written inside runs for each iteration of the block."""
-        self.writer.line(f"for {self.lane} in range({self.width}):")
-        with self.writer.indented():
-            self.writer.line(f"{self.axis} = {self.first} + {self.lane}")
+        writer = self.writer
+        writer.line(f"for {self.lane} in range({self.width}):")
+        with writer.indented():
+            writer.line(f"{self.axis} = {self.first} + {self.lane}")
+            start = len(writer.lines)
             yield
+            name = re.compile(rf"\b{self.axis}\b")
+            if not any(name.search(line) for line in writer.lines[start:]):
+                # Each line costs compile time.
+                del writer.lines[start - 1]
 
 
 def block(writer: Writer, loop: Loop, first: str, last: str) -> None:
@@ -189,6 +197,17 @@ def _fold(made: _Block, loop: Loop, order: Tree) -> None:
     writer, lane = made.writer, made.lane
     _head(made, loop)
     strands = cells(writer, order.dtypes, "strands")
+    if isinstance(loop.extent, int) and 0 < loop.extent <= min(STRANDS, order.leaf):
+        _run(made, loop, order, strands, None, writer.operands.number(loop.extent))
+    else:
+        _runs(made, loop, order, strands)
+    for name, one in zip(order.names, strands, strict=True):
+        writer.locals[name] = one.read(lane)
+
+
+def _runs(made: _Block, loop: Loop, order: Tree, strands: Sequence[Cells]) -> None:
+    """A fold of any length."""
+    writer, lane = made.writer, made.lane
     tower = cells(writer, order.dtypes, "tower")
     with made.lanes():
         clear(writer, order, strands, lane)
@@ -212,40 +231,63 @@ def _fold(made: _Block, loop: Loop, order: Tree) -> None:
         with made.lanes():
             for one, other in zip(tower, strands, strict=True):
                 one.write(writer, f"{level} * {LANES} + {lane}", other.read(lane))
-    for name, one in zip(order.names, strands, strict=True):
-        writer.locals[name] = one.read(lane)
 
 
 def _run(
-    made: _Block, loop: Loop, order: Tree, strands: Sequence[Cells], first: str, count: str
+    made: _Block, loop: Loop, order: Tree, strands: Sequence[Cells], first: str | None, count: str
 ) -> None:
-    """One run of every iteration, whose results are left in the first strand."""
-    writer, lane = made.writer, made.lane
-    ordered = MONOIDS[order.monoid].ordered
+    """One run of every iteration, whose results are left in the first strand. Without a `first` it
+    is the only one, and has no more iterations than strands."""
+    writer = made.writer
+    ordered, alone = MONOIDS[order.monoid].ordered, len(strands) == 1
     # What holds nothing but the identity changes nothing else, where there is one carrier.
-    used = "1" if ordered else f"{STRANDS}" if len(strands) > 1 else f"min({count}, {STRANDS})"
-    number, place, axis = (writer.fresh(letter) for letter in "eki")
+    used = "1" if ordered else f"min({count}, {STRANDS})" if alone else f"{STRANDS}"
+    number, place, axis, row = (writer.fresh(letter) for letter in "ekiq")
     writer.line(f"{number} = {used}")
-    writer.line(f"for {place} in range({number} * {LANES}):")
-    with writer.indented():
-        clear(writer, order, strands, place)
+    begins = first is None and alone and not ordered
+    if not begins:
+        writer.line(f"for {place} in range({number} * {LANES}):")
+        with writer.indented():
+            clear(writer, order, strands, place)
     writer.axes[loop.axis] = axis
-    row = writer.fresh("q")
+    index = f"{first} + {place}" if first else place
+    if not first and loop.start != 0:
+        index = f"{writer.operands.number(loop.start)} + {place}"
+    writer.line(f"for {place} in range({count}):")
+    with writer.indented():
+        writer.line(f"{axis} = {index}")
+        writer.line(f"{row} = 0" if ordered else f"{row} = ({place} & {STRANDS - 1}) * {LANES}")
+        _iteration(made, loop, order, strands, row, begins)
+    if not ordered:
+        _halves(made, order, strands, number, (place, row))
+
+
+def _iteration(
+    made: _Block, loop: Loop, order: Tree, strands: Sequence[Cells], row: str, begins: bool
+) -> None:
+    """One iteration of the fold; it begins its strand if no other has."""
     before = loop.body[:-1]
     plain: list[Let | Store] = []
     while before and isinstance(one := before[-1], Let | Store):
         plain.insert(0, one)
         before = before[:-1]
-    writer.line(f"for {place} in range({count}):")
-    with writer.indented():
-        writer.line(f"{axis} = {first} + {place}")
-        _body(made, before)
-        writer.line(f"{row} = 0" if ordered else f"{row} = ({place} & {STRANDS - 1}) * {LANES}")
-        with made.lanes():
-            _lines(made, plain, {})
-            merge_cells(writer, order, strands, f"{row} + {lane}", given(writer, loop))
-    if ordered:
-        return
+    _body(made, before)
+    place = f"{row} + {made.lane}"
+    with made.lanes():
+        _lines(made, plain, {})
+        left = [each.read(place) for each in strands]
+        if begins:
+            left = [literal(constant) for constant in identity(order)]
+        texts = merged(made.writer, order, left, given(made.writer, loop))
+        for each, text in zip(strands, texts, strict=True):
+            each.write(made.writer, place, text)
+
+
+def _halves(
+    made: _Block, order: Tree, strands: Sequence[Cells], number: str, names: tuple[str, str]
+) -> None:
+    """Merges so many strands, the second half into the first, until one is left."""
+    writer, (place, row) = made.writer, names
     half = writer.fresh("h")
     writer.line(f"{half} = {STRANDS // 2}")
     writer.line(f"while {half}:")
@@ -254,6 +296,6 @@ def _run(
         with writer.indented():
             writer.line(f"{row} = {place} * {LANES}")
             with made.lanes():
-                right = [one.read(f"{row} + {half} * {LANES} + {lane}") for one in strands]
-                merge_cells(writer, order, strands, f"{row} + {lane}", right)
+                right = [one.read(f"{row} + {half} * {LANES} + {made.lane}") for one in strands]
+                merge_cells(writer, order, strands, f"{row} + {made.lane}", right)
         writer.line(f"{half} >>= 1")

@@ -59,9 +59,7 @@ def _body(writer: Writer, statement: Contraction) -> None:
                 raise CompileError(f"a contraction cannot hold a {type(one).__name__}")
 
 
-def _flat(
-    writer: Writer, statement: Contraction, form: MatrixForm, row: str, column: str
-) -> None:
+def _flat(writer: Writer, statement: Contraction, form: MatrixForm, row: str, column: str) -> None:
     """Several letters run as one: the body only stores the result, row-major."""
     match statement.body:
         case (Store(ref=ref, value=Local(name=name)),):

@@ -58,7 +58,7 @@ def clear(writer: Writer, order: Tree, into: Sequence[Cells], place: str) -> Non
 def merged(
     writer: Writer, order: Tree, left: Sequence[str], right: Sequence[str]
 ) -> tuple[str, ...]:
-    """The names of left merged with right, carrier by carrier."""
+    """Left merged with right, carrier by carrier: expressions to be used once."""
     lefts = tuple(Local(f"left{at}", dtype) for at, dtype in enumerate(order.dtypes))
     rights = tuple(Local(f"right{at}", dtype) for at, dtype in enumerate(order.dtypes))
     # The merge has a scope of its own: its names may be those of the program's locals.
@@ -70,6 +70,8 @@ def merged(
         writer.bind(let.name, value(writer, let.value))
     texts = [value(writer, scalar) for scalar in merge.values]
     writer.locals = outer
+    if len(texts) == 1:
+        return tuple(texts)
     # All are computed before any is assigned: each may read all.
     held = tuple(writer.fresh("v") for _ in texts)
     for name, text in zip(held, texts, strict=True):
