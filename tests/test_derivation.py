@@ -291,7 +291,14 @@ def test_a_step_left_out_or_out_of_turn_is_caught() -> None:
 
 @pytest.mark.parametrize(
     ("claim", "value"),
-    [("rule", "product rule"), ("shape", "4×3"), ("number", 7), ("index", 5), ("index", -1)],
+    [
+        ("rule", "product rule"),
+        ("shape", "4×3"),
+        ("number", 7),
+        ("index", 5),
+        ("index", -1),
+        ("shared", True),
+    ],
 )
 def test_the_words_of_a_step_are_claims_too(claim: str, value: Any) -> None:
     loss, wrt, feeds = softmax_cross_entropy()

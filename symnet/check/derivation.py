@@ -161,11 +161,14 @@ class _Checker:
         earlier = {(other.node, other.index) for other in self.steps[:place]}
         late = [e for e in self.loud if e not in earlier and self._leads_to(e, step.node)]
         shape = show_shape(step.operand.shape) if step.operand.shape else ""
+        known = self.loud.keys() & {(other.node, other.index) for other in self.steps}
+        several = sum(node.args[index] is step.operand for node, index in known) > 1
         faults = [
             (step.number != place + 1, "number", f"it is step {place + 1}"),
             (edge in earlier, "place", "it has been gone before"),
             (bool(late), "place", "the adjoint of its node is not complete"),
             (step.rule != rule_of(step.node), "rule", f"it is the {rule_of(step.node)}"),
+            (step.shared != several, "shared", "it says otherwise how many steps lead there"),
             (step.shape != shape, "shape", f"it is {shape or 'a number'}"),
         ]
         for wrong, claim, fault in faults:
