@@ -131,7 +131,7 @@ def pause(typingctx: Any) -> Any:
     return types.void(), code
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, inline="always")
 def meet(control: Any, arrivals: Any, abort: Any, workers: Any, phase: Any) -> Any:
     """Waits until every worker has come to meeting number `phase` (0, 1, ...).
 

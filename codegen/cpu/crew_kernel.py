@@ -31,14 +31,14 @@ from codegen.cpu.calls import (
 from codegen.cpu.operations import int64_at, offset
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, inline="always")
 def ordered(words: Any, posts: Any, worker: Any) -> None:
     """Carries out the order."""
     order = offset(words, 16 * posts)
     call_kernel(order[0], worker, order[1], int64_at(order, 2), int64_at(order, 3))
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, inline="always")
 def wait(words: Any, post: Any, wanted: Any, patience: Any) -> Any:
     """Waits until the post is as wanted; False after so many naps, if `patience` is not 0."""
     spins, naps = 0, 0

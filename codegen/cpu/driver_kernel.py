@@ -20,7 +20,7 @@ from codegen.cpu.calls import atomic_load, call_kernel, meet
 from codegen.cpu.operations import int64_at, offset
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, inline="always")
 def begin_or_count(control: Any, first: Any, worker: Any, workers: Any, meetings: Any) -> Any:
     """Notes that an outermost sequence begins, or that an iteration of it is complete. True if all
     leave after this iteration: the first worker decides, so that none goes on alone."""
@@ -37,7 +37,7 @@ def begin_or_count(control: Any, first: Any, worker: Any, workers: Any, meetings
     return control[decided] != 0
 
 
-@njit(error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, inline="always")
 def last_values(known: Any, ragged: Any, rules: Any, value: Any) -> Any:
     """The bits of those rules whose sizes are smaller in the iteration at hand."""
     bits = 0
