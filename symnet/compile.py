@@ -16,7 +16,15 @@ from symnet.feeds import bind, feeds_of, limits_of
 from symnet.formula.tree import Formula
 from symnet.guard import watched
 from symnet.held import Held
-from symnet.lower import Part, commented, listing, lower, output_names
+from symnet.lower import (
+    Part,
+    commented,
+    instructions,
+    listing,
+    lower,
+    output_names,
+    shared,
+)
 from symnet.ops.leaves import INPUT, STEP, UNKNOWN, training
 from symnet.reference.starts import starting_value
 from symnet.simplify import stabilize as stabilized
@@ -172,13 +180,14 @@ class Function:
     def explain(self) -> str:
         """What runs: each kernel's formulas, where they were written, and the vector instructions
         that they came to. Counting those compiles the kernels anew."""
-        kernels = {part.kernel.kernel.key: part for part in self.parts}
-        counts = {key: str(part.instructions) for key, part in kernels.items()}
-        lines = [f"{len(counts)} kernels, {self.compiles} compiled anew"]
+        count = len(self.executable.kernels)
+        lines = [f"{count} kernels, {self.compiles} compiled anew"]
         for number, part in enumerate(self.parts, 1):
-            products = f"; finishes {part.products}" if part.products else ""
-            shown = [*part.lines(), counts[part.kernel.kernel.key] + products]
+            sums = f"; finishes {part.products.label}" if part.products is not None else ""
+            shown = [*part.lines(), f"{part.instructions}{sums}"]
             lines += [f"{number:3}. {shown[0]}", *(f"     {line}" for line in shown[1:])]
+        for kernel in shared(self.parts):
+            lines += [f"  *  {kernel.label}", f"     {instructions(kernel)}"]
         return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ from symnet.data import moons
 from symnet.expr import make
 from symnet.lower.instructions import Instructions, count_instructions
 from symnet.ops.leaves import INPUT, NAMED, PARAMETER, Start, leaves
+from symnet.parse import parse_sheet
 from symnet.report import Report
 from symnet.report.boundary import find_plane, pictures
 from symnet.report.linking import links, quantities, same_values
@@ -293,7 +294,7 @@ def test_sources_carry_their_formulas_and_the_users_line():
     loss = sn.named("loss", sn.mean((a - y) ** 2))
     f = sn.compile({"loss": loss, "slope": sn.grad(loss, w)})
     lines = f.source.splitlines()
-    assert any(re.match(r"# a = tanh\(v_\d+\)", line) for line in lines)
+    assert any(re.match(r"# a = tanh\((v_\d+|X w)\)", line) for line in lines)
     assert any(re.match(r"# ∂loss/∂w = ", line) for line in lines)
     line = loss.origin.line
     assert any(line_.startswith("# at ") and f"test_report.py:{line}" in line_ for line_ in lines)
@@ -303,6 +304,41 @@ def test_sources_carry_their_formulas_and_the_users_line():
     for part in f.parts:
         assert part.lines()
         assert set(part.kernel.source) >= set(part.code)
+
+
+def network(activation, loss, last=1):
+    """A loss of two layers, float64, and numbers for its inputs."""
+    random = np.random.default_rng(5)
+    with sn.default_dtype("float64"):
+        x = sn.input("X", ("N", 3))
+        y = sn.input("y", ("N", last))
+        net = sn.nn.Sequential(sn.nn.Dense(3, 4, activation=activation), sn.nn.Dense(4, last))
+    return loss(net(x), y), {"X": random.normal(size=(6, 3)), "y": random.uniform(size=(6, last))}
+
+
+NETWORKS = {
+    "squares": ("tanh", sn.losses.mse, 1),
+    "binary": ("sigmoid", sn.losses.binary_cross_entropy, 1),
+    "classes": ("relu", sn.losses.cross_entropy, 3),
+    "softplus": ("softplus", sn.losses.huber, 1),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_formulas_of_the_kernels_read_back_and_give_what_the_kernels_give(name):
+    loss, feeds = network(*NETWORKS[name])
+    sheet = sn.gradients(loss)
+    f = sn.compile({"L": loss, **sheet})
+    lines = dict.fromkeys(line for part in f.parts for line in part.lines() if " = " in line)
+    starts = dict.fromkeys(line.partition(" = ")[0] for line in lines)
+    assert len(starts) == len(lines)
+    names = {str(leaf.name): leaf for leaf in (*leaves([loss], INPUT), *loss.parameters())}
+    read = parse_sheet("\n".join(lines), names)
+    wanted = {"L": "L", **{key: f"∂L/∂{key}" for key in sheet}}
+    found = sn.evaluate({key: read[label] for key, label in wanted.items()}, feeds)
+    computed = f(feeds)
+    for key in wanted:
+        np.testing.assert_allclose(found[key], computed[key], rtol=1e-12, atol=1e-14)
 
 
 def test_an_update_is_written_as_one():
@@ -383,3 +419,20 @@ def test_wrong_ways_to_ask_for_a_report(tmp_path, capsys):
         assert told in said
         assert said.count("\n") == 1
     assert not (tmp_path / "out.html").exists()
+
+
+def test_a_deep_network_stays_small_and_says_what_it_leaves_out(monkeypatch):
+    monkeypatch.setattr("symnet.report.page._DERIVED", 0)
+    trainer, *_ = moons_trainer(epochs=1)
+    html = trainer.report().html
+    assert html.count("how it comes about") == 1
+    assert "The derivations for b_2, W_1, b_1 go the same way" in html
+
+
+def test_without_the_drawing_library_the_report_says_so(monkeypatch):
+    def missing(loss):
+        raise sn.lazy.MissingDependency("no <library>")
+
+    monkeypatch.setattr("symnet.report.page.draw", missing)
+    trainer, *_ = moons_trainer(epochs=1)
+    assert "No drawing: no &lt;library&gt;" in trainer.report().html

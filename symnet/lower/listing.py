@@ -6,6 +6,7 @@ so what a kernel stores can be written in terms of what it loads, fused as it is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,10 +28,11 @@ from codegen.walk import buffers_of
 from symnet.expr import Expr, topological
 from symnet.formula.text import TextPrinter
 from symnet.formula.translate import Translator
-from symnet.formula.tree import Definition, Formula, Relation, Symbol
+from symnet.formula.tree import Definition, Element, Formula, Relation, Symbol
 from symnet.lower.instructions import Instructions, count_instructions
 from symnet.lower.program import LEAVES, Lowered
 from symnet.ops.leaves import NAMED
+from symnet.sizes import Shape, show_shape
 
 ASSIGNED = "←"
 _counted: dict[str, Instructions] = {}
@@ -41,38 +43,44 @@ class Part:
     """One kernel as it stands in the program.
 
     formulas: what it computes, in the order in which they must be read: definitions of what it
-    only passes through, then what it stores; an update is written left ← right. nodes: the
+    only passes through, then what it stores; an update is written left ← right. shapes: theirs,
+    as N×3, empty for numbers, updates and what is written element by element. nodes: the
     expressions whose values arise in it. origins: where the user wrote them. label: what it is
-    where no expression says it. operands: the name of each pointer p0, p1, ... of its text,
-    and then of what its products read.
-    products: of a contraction, the shared kernel that makes the sums which this one finishes.
-    kernel: what was compiled, which parts of the same structure share.
+    where no expression says it. operands: the name of each pointer p0, p1, ... of its text, and
+    then of what its products read. products: of a contraction, the kernel that makes the sums which
+    this one finishes; all contractions of a dtype share it. kernel: what was compiled, which parts
+    of the same structure share.
     """
 
     formulas: tuple[Definition | Relation, ...]
+    shapes: tuple[str, ...]
     nodes: frozenset[Expr]
     origins: tuple[str, ...]
     label: str
     operands: tuple[str, ...]
     text: str
-    products: str
+    products: CompiledKernel | None
     kernel: CompiledKernel
 
     @property
     def instructions(self) -> Instructions:
-        """What it came to. At the first look that compiles it anew, since only the object is
-        kept."""
-        key = self.kernel.kernel.key
-        if key not in _counted:
-            _counted[key] = count_instructions(self.kernel.assembly)
-        return _counted[key]
+        """What it came to."""
+        return instructions(self.kernel)
 
     def lines(self) -> list[str]:
-        """Formulas and origins, or the label, as lines of text."""
+        """Formulas and origins, or the label, as lines of text; what is defined element by element
+        stands beside the line that needs it."""
         if not self.formulas:
             return self.label.splitlines()
-        printer = TextPrinter()
-        return [*map(printer.show, self.formulas), *(f"at {origin}" for origin in self.origins)]
+        printer, rows, notes = TextPrinter(), list[str](), list[str]()
+        for formula, shape in zip(self.formulas, self.shapes, strict=True):
+            text = printer.show(formula)
+            if isinstance(formula.left, Element):
+                notes.append(text)
+            else:
+                rows.append("    ".join([text, *([shape] if shape else []), *notes]))
+                notes = []
+        return [*rows, *notes, *(f"at {origin}" for origin in self.origins)]
 
     def heading(self) -> list[str]:
         """The lines, and what the pointers of the text are."""
@@ -85,6 +93,20 @@ class Part:
         return _without_comments(self.text)
 
 
+def instructions(kernel: CompiledKernel) -> Instructions:
+    """What a kernel came to. The first look compiles it anew, since only the object is kept."""
+    key = kernel.kernel.key
+    if key not in _counted:
+        _counted[key] = count_instructions(kernel.assembly)
+    return _counted[key]
+
+
+def shared(parts: Sequence[Part]) -> list[CompiledKernel]:
+    """The kernels of products that parts finish, each once."""
+    found = {p.products.kernel.key: p.products for p in parts if p.products is not None}
+    return list(found.values())
+
+
 def commented(parts: Sequence[Part]) -> str:
     """The Python of all kernels, each once, under what it computes wherever it is used."""
     uses: dict[str, list[Part]] = {}
@@ -94,6 +116,7 @@ def commented(parts: Sequence[Part]) -> str:
     for group in uses.values():
         heads = ["".join(f"# {line}\n" for line in part.heading()) for part in group]
         texts.append("#\n".join(heads) + group[0].code)
+    texts += [f"# {kernel.label}\n{kernel.source}" for kernel in shared(parts)]
     return "\n\n".join(texts)
 
 
@@ -164,25 +187,33 @@ class _Lister:
         self.lowered = lowered
         self.groups = list(_groups(executable.program, executable.launch.kernels))
         self.compiled = {kernel.kernel.key: kernel for kernel in executable.kernels}
+        sums = executable.launch.products
+        self.products = {each.label: self.compiled[key_of(each.text)] for each in sums}
         self.translator = Translator(lowered.stored.values())
-        self.given = {*self.translator.named}
-        for node, formula in names.items():
-            self.translator.named[node] = formula
+        # A name counts from the line on that says what it stands for; those of the user always do.
+        self.symbols: dict[Expr, Formula] = {**names, **self.translator.named}
+        self.given = {node for node in self.symbols if node.args}
+        self.shapes: dict[Formula, str] = {}
         self.stored: dict[str, Expr] = {}
         self.home: dict[Expr, str] = {}
         for _, group in self.groups:
             for name in (name for statement in group for name in _stored(statement)):
                 if name in lowered.stored:
-                    self._name(lowered.stored[name])
+                    self._name(lowered.stored[name], lowered.updated.get(name))
                     self.stored[name] = lowered.stored[name]
                     self.home.setdefault(lowered.stored[name], name)
-        self.translator.define_long(self.stored.values())
+        order = topological(self.stored.values())
+        self.ranks = {node: rank for rank, node in enumerate(order)}
 
-    def _name(self, node: Expr) -> None:
-        """A name for what stands in memory: v_1, v_2, ... unless it has one."""
-        if node.args and node not in self.translator.named:
-            fresh = self.translator.names.fresh("v", numbered=True)
-            self.translator.named[node] = Symbol(fresh)
+    def _name(self, node: Expr, leaf: Expr | None) -> None:
+        """A name for what stands in memory: w′ for the next value of w, else v_1, v_2, ...;
+        unless it has one."""
+        if node.args and node not in self.symbols:
+            names = self.translator.names
+            fresh = (
+                names.fresh("v", numbered=True) if leaf is None else names.fresh(f"{leaf.name}′")
+            )
+            self.symbols[node] = Symbol(fresh)
 
     def parts(self) -> Iterator[Part]:
         """The kernels in the order in which they run."""
@@ -195,14 +226,15 @@ class _Lister:
             origins = dict.fromkeys(str(n.origin) for n in nodes if n.args)
             read = [f.buffer for one in group for f in _factors(one)]
             operands = tuple(self._operand(name) for name in (*source.buffers, *read))
-            inner = frozenset(_between(nodes, loaded))
+            inner = frozenset(self._between(nodes, loaded))
             kernel = self.compiled[key_of(source.text)]
             label = self._copied(nodes) if nodes and not formulas else source.label
             if any(isinstance(each, Until) for each in group):
                 label = f"stops the training where {', '.join(operands)} is true"
-            shown = formulas, inner, tuple(origins), label, operands
+            shapes = tuple(self.shapes.get(formula, "") for formula in formulas)
+            shown = formulas, shapes, inner, tuple(origins), label, operands
             dtypes = [each.dtype for each in group if isinstance(each, Contraction)]
-            products = f"products of {dtypes[0]} matrices" if dtypes else ""
+            products = self.products[f"products of {dtypes[0]} matrices"] if dtypes else None
             yield Part(*shown, source.text, products, kernel)
 
     def _first(self, name: str) -> bool:
@@ -210,49 +242,70 @@ class _Lister:
         return self.lowered.updated.get(name) is not None or self.home[self.stored[name]] == name
 
     def _copied(self, nodes: Sequence[Expr]) -> str:
-        printer, named = TextPrinter(), self.translator.named
-        names = [printer.show(named.get(n) or self.translator.array(n)) for n in nodes]
+        printer, known = TextPrinter(), self.symbols
+        names = [printer.show(known.get(n) or self.translator.array(n)) for n in nodes]
         return f"{', '.join(names)}: copied to where the caller wants it"
 
     def _formulas(
         self, written: Sequence[str], stored: set[Expr]
     ) -> tuple[Definition | Relation, ...]:
-        """What is stored, and before it the named intermediates that it goes through."""
-        translator = self.translator
+        """What is stored and the named intermediates on the way, in order; updates come last."""
         nodes = [self.stored[name] for name in written if self.stored[name].args]
-        made: list[Definition | Relation] = [
-            Definition(translator.named[node], translator.body(node))
-            for node in _between(nodes, stored)
-            if node.op is NAMED and node.args[0] not in stored and node in self.given
-        ]
-        for name in written:
-            node, leaf = self.stored[name], self.lowered.updated.get(name)
-            if leaf is not None:
-                target = translator.named.get(leaf) or Symbol(str(leaf.name))
-                made.append(Relation(ASSIGNED, target, translator.body(node)))
-            elif node.args:
-                made.append(Definition(translator.named[node], translator.body(node)))
-        needed = translator.needed([each.right for each in made])
-        known = dict.fromkeys([*needed, *made])
-        return tuple(each for each in known if each.left != each.right)
+        way = self._between(nodes, stored)
+        used = Counter(arg for node in way for arg in node.args)
+        updated = self.lowered.updated
+        updates = [(updated[name], name) for name in written if name in updated]
+        only = {self.stored[name] for _, name in updates if not used[self.stored[name]]}
+        own = set(nodes) - only
+        known: dict[Definition | Relation, None] = {}
+        for node in way:
+            inner = node.args[0] if node.op is NAMED else node
+            if node in own or (node in self.given and inner not in stored):
+                known |= dict.fromkeys(self._definition(node))
+        for leaf, name in updates:
+            node = self.stored[name]
+            right = self.translator.body(node) if node in only else self.symbols[node]
+            known |= dict.fromkeys(self._needed(right))
+            known[Relation(ASSIGNED, Symbol(str(leaf.name)), right)] = None
+        return tuple(known)
+
+    def _definition(self, node: Expr) -> Iterator[Definition]:
+        """What a node is, after what that needs; none if its name is another node's already."""
+        symbol = self.symbols[node]
+        self.translator.define_long([node])
+        right = self.translator.body(node)
+        self.translator.named.setdefault(node, symbol)
+        if right != symbol:
+            yield from self._needed(right)
+            yield self._shaped(Definition(symbol, right), node.shape)
+
+    def _needed(self, right: Formula) -> Iterator[Definition]:
+        """The definitions that a formula rests on."""
+        for each in self.translator.needed([right]):
+            node = self.translator.defined.get(str(getattr(each.left, "name", "")))
+            yield self._shaped(each, () if node is None else node.shape)
+
+    def _shaped(self, line: Definition, shape: Shape) -> Definition:
+        """The line, whose shape is now known."""
+        self.shapes[line] = show_shape(shape) if shape else ""
+        return line
+
+    def _between(self, nodes: Sequence[Expr], stops: set[Expr]) -> list[Expr]:
+        """The nodes, and those on the way down from them to stops and leaves; operands first."""
+        wanted, found = set(nodes), set[Expr]()
+        stack = list(nodes)
+        while stack:
+            node = stack.pop()
+            if node in found or node.op in LEAVES or (node in stops and node not in wanted):
+                continue
+            found.add(node)
+            stack.extend(node.args)
+        return sorted(found, key=self.ranks.__getitem__)
 
     def _operand(self, buffer: str) -> str:
         node = self.lowered.held.get(buffer, self.stored.get(buffer))
-        known = None if node is None else self.translator.named.get(node)
+        known = None if node is None else self.symbols.get(node)
         return buffer if known is None else TextPrinter().show(known)
-
-
-def _between(nodes: Sequence[Expr], stops: set[Expr]) -> list[Expr]:
-    """The nodes, and those on the way down from them to stops and leaves; operands first."""
-    wanted, found = set(nodes), set[Expr]()
-    stack = list(nodes)
-    while stack:
-        node = stack.pop()
-        if node in found or node.op in LEAVES or (node in stops and node not in wanted):
-            continue
-        found.add(node)
-        stack.extend(node.args)
-    return [node for node in topological(nodes) if node in found]
 
 
 def listing(

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from symnet import cost
 from symnet.drawing import draw
+from symnet.expr import Expr
 from symnet.formula.sheet import Sheet
 from symnet.lazy import MissingDependency
 from symnet.lower import Part
@@ -23,6 +24,7 @@ from symnet.report.subject import Subject
 from symnet.sheets import derive, gradients
 
 _HERE: Final = Path(__file__).parent
+_DERIVED: Final = 400_000
 _HEADINGS: Final = {
     "network": "Network",
     "formulas": "Formulas",
@@ -91,12 +93,31 @@ def _network(subject: Subject) -> str:
     return f'<div class="beside">{drawn}{sections.parameters_table(subject.loss)}</div>'
 
 
-def _formulas(sheet: Sheet, targets: Sequence[Any]) -> str:
-    derivations = {}
-    top = sheet.rows()[len(sheet.forward) - 1].name
-    for target in targets:
-        derivations[f"∂{top}/∂{target.name}"] = derive(sheet.loss, target).html()
-    return sections.formula_lines(sheet.rows(), derivations)
+def _formulas(sheet: Sheet, targets: Sequence[Expr]) -> str:
+    """The lines of the sheet with derivations folded under the gradients.
+
+    What is derived last repeats all before it, so that in a deep network they grow as the square
+    of its depth: they stop where they have become `_DERIVED` characters, and the page says so.
+    """
+    rows = sheet.rows()
+    top = rows[len(sheet.forward) - 1].name
+    by_name = {f"∂{top}/∂{target.name}": target for target in targets}
+    derivations: dict[str, str] = {}
+    left_out, size = [], 0
+    for name in (row.name for row in rows if row.name in by_name):
+        if size > _DERIVED:
+            left_out.append(str(by_name[name].name))
+            continue
+        derivations[name] = derive(sheet.loss, by_name[name]).html()
+        size += len(derivations[name])
+    note = ""
+    if left_out:
+        note = (
+            f'<p class="hint">The derivations for {escape(", ".join(left_out))} go the same way '
+            "further down, and would make this page large; sn.derive(loss, parameter) shows each."
+            "</p>"
+        )
+    return sections.formula_lines(rows, derivations) + note
 
 
 def _computed(sheet: Sheet, explanation: cost.Explanation) -> str:

@@ -16,7 +16,7 @@ from symnet.formula.html import Row
 from symnet.formula.mathml import MathMLPrinter, equation, name_mathml
 from symnet.formula.mathml import math as mathml
 from symnet.formula.tree import Definition, Relation
-from symnet.lower import Part
+from symnet.lower import Part, instructions, shared
 from symnet.ops.leaves import PARAMETER, leaves
 from symnet.sizes import Dimension, show_shape
 
@@ -153,6 +153,13 @@ def machine(rows: Sequence[Row], parts: Sequence[Part], links: Mapping[str, Sequ
         )
     seen: dict[str, int] = {}
     cards = [_card(part, place, by_kernel.get(place, ()), seen) for place, part in enumerate(parts)]
+    cards += [
+        f'<li class="linked"><div class="label">{escape(kernel.label)}, for all that finish them'
+        f'</div><div class="label">{escape(str(instructions(kernel)))}</div>'
+        f"<details><summary>source</summary><pre><code>{escape(_essential(kernel.source))}"
+        "</code></pre></details></li>"
+        for kernel in shared(parts)
+    ]
     return (
         '<p class="hint">Point at a line, or move to it with Tab, to see which kernels compute it; '
         "or at a kernel, to see its lines. Enter goes there.</p>"
@@ -163,7 +170,10 @@ def machine(rows: Sequence[Row], parts: Sequence[Part], links: Mapping[str, Sequ
 
 def _card(part: Part, place: int, lines: Sequence[str], seen: dict[str, int]) -> str:
     """One kernel: formulas, where they were written, instructions, source."""
-    formulas = "".join(f"<div>{_equation(formula)}</div>" for formula in part.formulas)
+    formulas = "".join(
+        f'<div>{_equation(formula)} <span class="shape">{escape(shape)}</span></div>'
+        for formula, shape in zip(part.formulas, part.shapes, strict=True)
+    )
     formulas = formulas or f'<div class="label">{escape(part.label or "…")}</div>'
     origins = ", ".join(dict.fromkeys(map(_short, part.origins)))
     key = part.kernel.kernel.key
@@ -177,7 +187,7 @@ def _card(part: Part, place: int, lines: Sequence[str], seen: dict[str, int]) ->
         )
     else:
         seen[key] = place
-        products = f"; finishes {part.products}" if part.products else ""
+        products = f"; finishes {part.products.label}" if part.products is not None else ""
         body = (
             f'<div class="label">{escape(str(part.instructions) + products)}</div>'
             f"<details><summary>source</summary><pre><code># {escape(operands)}\n"
