@@ -12,6 +12,7 @@ from symnet.expr import Derivation, Expr, rebuild, substitute, topological
 from symnet.rules.exact import SIMPLIFY as SIMPLIFY
 from symnet.rules.match import Match, build, instantiate, match, unnamed
 from symnet.rules.rule import AnyRule, Rule
+from symnet.rules.stable import LAST, LAST_OPS
 from symnet.rules.stable import STABILISE as STABILISE
 
 # What a graph may grow by: this many firings for each node it has, and a few for small graphs.
@@ -68,7 +69,10 @@ def stabilize_report(nested: Nested, smooth: bool = False) -> tuple[Nested, tupl
     """`stabilize`, and which rules fired where."""
     roots, early = _made_anew(flatten(nested), frozenset())
     results, late = rewrite(roots, _stable_rules(smooth))
-    return unflatten(nested, results), early + late
+    last: tuple[Firing, ...] = ()
+    if not smooth and any(node.op.name in LAST_OPS for node in topological(results)):
+        results, last = rewrite(results, LAST)
+    return unflatten(nested, results), early + late + last
 
 
 def stabilize_as_written(nested: Nested) -> tuple[Nested, tuple[Firing, ...]]:
@@ -105,10 +109,11 @@ def _made_anew(
 def _derivatives(roots: Sequence[Expr], busy: frozenset[Expr]) -> dict[Derivation, dict[Expr, int]]:
     """The outermost derivatives in a graph, with their places in what made them."""
     found: dict[Derivation, dict[Expr, int]] = {}
+    written: dict[Derivation, set[Expr]] = {}
     stack, seen = list(roots), set(roots)
     while stack:
         node = stack.pop()
-        if node.derived is not None and node not in busy:
+        if node.derived is not None and node not in busy and not _is_written(node, written):
             derivation, index = node.derived
             found.setdefault(derivation, {})[node] = index
             continue
@@ -116,6 +121,19 @@ def _derivatives(roots: Sequence[Expr], busy: frozenset[Expr]) -> dict[Derivatio
         seen.update(fresh)
         stack.extend(fresh)
     return found
+
+
+def _is_written(node: Expr, written: dict[Derivation, set[Expr]]) -> bool:
+    """Whether a derivative also stands in what it was derived from: sinh x in sinh x - x."""
+    derivation = node.derived[0] if node.derived is not None else None
+    while derivation is not None:
+        if derivation not in written:
+            written[derivation] = set(topological(derivation.outputs))
+        if node in written[derivation]:
+            return True
+        earlier = (output.derived[0] for output in derivation.outputs if output.derived)
+        derivation = next(earlier, None)
+    return False
 
 
 def rewrite(nested: Nested, rules: Iterable[AnyRule]) -> tuple[Nested, tuple[Firing, ...]]:

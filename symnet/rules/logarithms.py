@@ -31,10 +31,10 @@ from symnet.ops.table import (
     negative,
     power,
     sign,
-    sinh,
     softplus,
     sqrt,
     subtract,
+    tanh,
     where,
     xlog1py,
     xlogy,
@@ -43,35 +43,20 @@ from symnet.ops.views import reshape
 from symnet.rules.algebra import (
     Product,
     factors,
-    guarded,
     product_of,
     sample,
+    square_root_of,
     terms,
     under_repeats,
     without,
 )
+from symnet.rules.log_factors import log_of_factors, log_one_minus_exp
 from symnet.rules.match import unnamed
 from symnet.rules.rule import AnyRule, Structural, is_constant
 
+# What `log_of_factors` takes out of a product.
+_NAMED = frozenset({"sigmoid", "cosh", "sinh", "tanh", "expm1", "softmax", "sum"})
 _VIEWS = ("slice", "reshape", "permute", "broadcast", "named")
-
-
-def log_one_minus_exp(x: Expr) -> Expr:
-    """log(1 - exp(x)) for x < 0: the better of two spellings on either side of -log 2."""
-    near = less(-math.log(2), x)
-    close, far = guarded(near, x, -0.5, -1.0)
-    return where(near, log(negative(expm1(close))), log1p(negative(exp(far))))
-
-
-def log_cosh(x: Expr) -> Expr:
-    """log(cosh(x)): near 0 through the half angle, elsewhere without overflow."""
-    size = absolute(x)
-    small = less(size, 1)
-    near, far = guarded(small, x, 0.0, 1.0)
-    half, large = sinh(multiply(0.5, near)), absolute(far)
-    tail = log1p(exp(multiply(-2, large)))
-    close = log1p(multiply(2, multiply(half, half)))
-    return where(small, close, add(subtract(large, math.log(2)), tail))
 
 
 def log_add_exp(a: Expr, b: Expr) -> Expr:
@@ -116,11 +101,31 @@ def _log_of_product(a: Expr, b: Expr) -> Expr:
 
 def _log(node: Expr) -> Expr | None:
     inner = unnamed(node.args[0])
-    for rewrite in (_of_share, _of_power, _of_reduction, _of_sum, _of_quotient):
+    inner = _difference(inner)
+    for rewrite in (
+        _of_share,
+        _of_saturated,
+        _of_power,
+        _of_reduction,
+        _of_sum,
+        _of_quotient,
+        log_of_factors,
+    ):
         found = rewrite(inner)
         if found is not None:
             return broadcast(found, node.shape)
     return None
+
+
+def _difference(inner: Expr) -> Expr:
+    """exp(a) - exp(b) again, where that was made a select."""
+    if inner.op is not where or inner.args[2].op is not subtract:
+        return inner
+    held = [unnamed(arg) for arg in inner.args[2].args]
+    if any(part.op is not exp or unnamed(part.args[0]).op is not where for part in held):
+        return inner
+    a, b = (exp(unnamed(part.args[0]).args[2]) for part in held)
+    return subtract(a, b)
 
 
 def _of_share(inner: Expr) -> Expr | None:
@@ -146,8 +151,26 @@ def _of_power(inner: Expr) -> Expr | None:
     exponent = scalar_constant(inner.args[1]) if inner.op is power else None
     if exponent is None or exponent == 0:
         return None
-    base = inner.args[0] if exponent % 2 else absolute(inner.args[0])
+    positive = inner.args[0].op is add and _sum_of(terms(inner.args[0]))
+    base = inner.args[0] if exponent % 2 or positive else absolute(inner.args[0])
     return multiply(exponent, log(base))
+
+
+def _sum_of(parts: list[tuple[int, Expr]]) -> bool:
+    """Whether all terms are exponentials, positive numbers among them."""
+    return all(sign_ > 0 and _exponent(part) is not None for sign_, part in parts)
+
+
+def _of_saturated(inner: Expr) -> Expr | None:
+    """log(1 - tanh(x)^2) = -2 log(cosh(x)); log|a / b| through |a| / |b|."""
+    if inner.op is absolute and unnamed(inner.args[0]).op in (divide, multiply):
+        above, below = unnamed(inner.args[0]).args
+        combine = divide if unnamed(inner.args[0]).op is divide else multiply
+        return log(combine(absolute(above), absolute(below)))
+    root = square_root_of(unnamed(inner.args[1])) if inner.op is subtract else None
+    if root is None or unnamed(root).op is not tanh or scalar_constant(inner.args[0]) != 1:
+        return None
+    return multiply(-2, log(cosh(unnamed(root).args[0])))
 
 
 def _of_reduction(inner: Expr) -> Expr | None:
@@ -221,16 +244,15 @@ def _of_quotient(inner: Expr) -> Expr | None:
     if found is not None:
         return found
     c, above, below = product.coefficient, product.above, product.below
-    if len(above) == 1 and not below and c > 0 and above[0].op is cosh:
-        shift = math.log(c)
-        curve = log_cosh(above[0].args[0])
-        return add(curve, shift) if shift else curve
     if len(below) == 1 and not above:
         return negative(log(below[0])) if c == 1 else None
     if len(above) == 1 and len(below) == 1 and c == 1:
         symmetric = _of_symmetric(above[0], below[0])
+        if symmetric is None and any(part.op.name in _NAMED for part in (*above, *below)):
+            return None
         return _log_of_quotient(above[0], below[0]) if symmetric is None else symmetric
-    if len(above) == 2 and not below and c == 1 and above[0] is not above[1]:
+    named = any(part.op.name in _NAMED for part in above)
+    if len(above) == 2 and not below and c == 1 and above[0] is not above[1] and not named:
         return _log_of_product(*above)
     return None
 

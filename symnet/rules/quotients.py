@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from symnet.expr import Expr
-from symnet.ops.core import scalar_constant
 from symnet.ops.pointwise import Pointwise
+from symnet.ops.polynomial import polynomial
 from symnet.ops.table import (
     absolute,
-    add,
     asin,
     asinh,
     atan,
     atanh,
     divide,
-    equal,
     erf,
     expm1,
     less,
@@ -29,7 +27,6 @@ from symnet.ops.table import (
     log1p,
     multiply,
     negative,
-    not_equal,
     power,
     sin,
     sinh,
@@ -105,10 +102,7 @@ def _regular(series: Series, u: Expr) -> Expr:
     small = less(absolute(u), series.radius)
     near, far = guarded(small, u, 0.0, series.radius)
     point = multiply(near, near) if series.odd else near
-    total: Expr | None = None
-    for coefficient in reversed(series.coefficients):
-        total = add(coefficient, multiply(point, 0.0 if total is None else total))
-    return where(small, total, divide(series.function(far), far))
+    return where(small, polynomial(point, series.coefficients), divide(series.function(far), far))
 
 
 def _known(node: Expr) -> tuple[Series, Expr] | None:
@@ -160,72 +154,6 @@ def _quotient(node: Expr) -> Expr | None:
     return product_of(product, node) if changed else None
 
 
-_DEEP: Final = 100
-
-
-def _at_zero(node: Expr, x: Expr, fuel: int = _DEEP) -> float | None:
-    """The value of a polynomial, or of a select near 0, where x is 0; None if not plain to see."""
-    bare, value = unnamed(node), scalar_constant(node)
-    if value is not None:
-        return float(value)
-    if bare is unnamed(x):
-        return 0.0
-    if fuel <= 0 or bare.op not in _EXACT:
-        return None
-    if bare.op is where:
-        return _branch_at_zero(bare, x, fuel - 1)
-    first = _at_zero(bare.args[0], x, fuel - 1)
-    if bare.op is multiply and first == 0 and bare.args[0] is bare.args[1]:
-        return 0.0
-    rest = [_at_zero(arg, x, fuel - 1) for arg in bare.args[1:]]
-    if first is None or any(value is None for value in rest):
-        return None
-    return _EXACT[bare.op](first, *rest)
-
-
-def _branch_at_zero(select: Expr, x: Expr, fuel: int) -> float | None:
-    test = unnamed(select.args[0])
-    if test.op is not less or unnamed(test.args[0]).op is not absolute:
-        return None
-    distance = _at_zero(unnamed(test.args[0]).args[0], x, fuel)
-    edge = scalar_constant(test.args[1])
-    if distance != 0 or edge is None or edge <= 0:
-        return None
-    return _at_zero(select.args[1], x, fuel)
-
-
-def _over(left: float, right: float) -> float:
-    return left / right if right else math.nan
-
-
-_EXACT: Final[dict[object, Callable[..., float]]] = {
-    add: lambda a, b: a + b,
-    subtract: lambda a, b: a - b,
-    multiply: lambda a, b: a * b,
-    divide: _over,
-    negative: lambda a: -a,
-    power: lambda a, b: a**b if b >= 0 else math.nan,
-    absolute: abs,
-    where: _over,
-}
-
-
-def _filled(node: Expr) -> Expr | None:
-    """where(x != 0, f(x), f(0)) is f(x)."""
-    test, first, second = (unnamed(arg) for arg in node.args)
-    if test.op not in (equal, not_equal):
-        return None
-    if test.op is equal:
-        first, second = second, first
-    for x, zero in (test.args, test.args[::-1]):
-        if scalar_constant(zero) != 0 or scalar_constant(x) is not None:
-            continue
-        value, filling = _at_zero(first, x), _at_zero(second, x)
-        if value is not None and filling is not None and abs(value - filling) <= 1e-15:
-            return None if first.op is divide and math.isnan(value) else first
-    return None
-
-
 def _quotients() -> tuple[Expr, ...]:
     x, a = sample("x"), sample("a")
     names = (expm1, sin, sinh, tanh, atan, asinh, erf)
@@ -238,30 +166,14 @@ def _quotients() -> tuple[Expr, ...]:
     )
 
 
-def _filled_examples() -> tuple[Expr, ...]:
-    x = sample("x")
-    regular = _regular(SERIES[sin], x)
-    return (
-        where(not_equal(x, 0), regular, add(1, multiply(0, x))),
-        where(equal(x, 0), 1, regular),
-    )
-
-
 QUOTIENTS: tuple[AnyRule, ...] = (
     Structural(
-        "removable singularity",
+        "quotient by a part of the argument",
         ("divide", "multiply"),
         _quotient,
         "0 over 0 at 0, and the derivative cancels near 0",
         _quotients,
         remark="same function, by its series near 0",
         error=1e-15,
-    ),
-    Structural(
-        "filled singularity",
-        ("where",),
-        _filled,
-        "the derivative of what fills the gap is not the function's",
-        _filled_examples,
     ),
 )

@@ -26,12 +26,14 @@ from symnet.ops.table import (
     negative,
     power,
     sqrt,
+    subtract,
     where,
 )
 from symnet.ops.views import RESHAPE, reshape
 from symnet.rules.algebra import factors, sample, square_root_of, terms, under_repeats
 from symnet.rules.match import unnamed
 from symnet.rules.rule import AnyRule, Structural, is_constant
+from symnet.rules.spread import centred
 from symnet.sizes import Shape
 
 
@@ -74,13 +76,18 @@ def _squares(node: Expr) -> Squares | None:
 
 
 def _is_positive(node: Expr) -> bool:
-    value = scalar_constant(node)
-    return under_repeats(node).op.name == "size" if value is None else 0 < value < math.inf
+    value, bare = scalar_constant(node), under_repeats(node)
+    if value is None and bare.op is subtract:
+        # A count less a correction.
+        first, second = (scalar_constant(arg) for arg in bare.args)
+        sized = under_repeats(bare.args[0]).op.name == "size"
+        return second is not None and (sized or (first is not None and first > second))
+    return bare.op.name == "size" if value is None else 0 < value < math.inf
 
 
 def _norm(squares: Squares) -> Expr:
     """The root of a sum of squares: scaled by a power of 2 where squares leave the range."""
-    u, axes, kept = squares.root, squares.axes, squares.kept
+    u, axes, kept = centred(squares.root), squares.axes, squares.kept
     big, small, up = (1e17, 1e-17, 2.0**80) if u.dtype == FLOAT32 else (1e150, 1e-145, 2.0**600)
     peak = make(MAX, (absolute(u),), axes=axes)
     one = number(1, u.dtype)

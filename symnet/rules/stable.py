@@ -39,14 +39,20 @@ from symnet.ops.table import (
     where,
 )
 from symnet.ops.views import iota, reshape
+from symnet.rules.affine import AFFINE
 from symnet.rules.differences import DIFFERENCES
 from symnet.rules.equations import EQUATIONS
 from symnet.rules.exact import LOG_OF_EXP
+from symnet.rules.gaps import GAPS
 from symnet.rules.logarithms import LOGS
+from symnet.rules.products import BELLS, PRODUCTS
 from symnet.rules.quotients import QUOTIENTS
+from symnet.rules.removable import REMOVABLE
 from symnet.rules.roots import ROOTS
 from symnet.rules.rule import MATRIX, ROWS, AnyRule, Rule, index_variable, variable
 from symnet.rules.selects import SELECTS
+from symnet.rules.shares import SOFTMAX_SHARES
+from symnet.rules.spread import SPREADS
 
 _NO_CANCELLATION = "same function, no cancellation"
 _NO_OVERFLOW = "same function, no overflow"
@@ -307,7 +313,16 @@ STABILISE: tuple[AnyRule, ...] = (
     *SOFTMAXES,
     *CROSS_ENTROPY,
     *SATURATION,
+    *PRODUCTS,
+    *SOFTMAX_SHARES,
+    *SPREADS,
+    *AFFINE,
+    *GAPS,
     *ROOTS,
     *DIFFERENCES,
+    *REMOVABLE,
     *QUOTIENTS,
 )
+# Taken when nothing else fits any more, since they hide what other rules look for.
+LAST: tuple[AnyRule, ...] = BELLS
+LAST_OPS = frozenset({"cosh", "sinh"})

@@ -105,7 +105,8 @@ def _hoist(node: Expr) -> Expr | None:
         return None
     if shape == node.shape:
         return None
-    return broadcast(make(node.op, tuple(broadcast(arg, shape) for arg in inner)), node.shape)
+    wide = tuple(broadcast(arg, shape) for arg in inner)
+    return broadcast(make(node.op, wide, **node.attrs), node.shape)
 
 
 def _sum_of_repeated(node: Expr) -> Expr | None:
