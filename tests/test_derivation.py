@@ -191,6 +191,9 @@ def alterations(step: Step) -> Iterator[Alteration]:
             if (other := change(term)) is not None:
                 terms = (*step.terms[:place], other, *step.terms[place + 1 :])
                 yield Alteration(f"term {place} {way}", {"terms": terms}, (term,), (other,))
+                if other.shape == term.shape:
+                    both = {"terms": terms, "adjoint": sum(terms[1:], terms[0])}
+                    yield Alteration(f"term {place} {way}, its sum too", both, (term,), (other,))
         rest = (*step.terms[:place], *step.terms[place + 1 :])
         yield Alteration(f"term {place} dropped", {"terms": rest}, (), (term,))
         if rest:
