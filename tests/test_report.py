@@ -16,9 +16,7 @@ from symnet.charts import line_chart
 from symnet.cli.main import main
 from symnet.data import moons
 from symnet.expr import make
-from symnet.lower.instructions import Instructions, count_instructions
 from symnet.ops.leaves import INPUT, NAMED, PARAMETER, Start, leaves
-from symnet.parse import parse_sheet
 from symnet.report import Report
 from symnet.report.boundary import find_plane, pictures
 from symnet.report.linking import links, quantities, same_values
@@ -263,88 +261,6 @@ def test_numbers_and_many_classes_and_what_is_no_plane():
     assert find_plane(three, {}) is None
     weight = sn.input("r", ("N",), "float64")
     assert find_plane(sn.losses.mse(X @ W, Y, weight=weight), {}) is None
-
-
-def test_assembly_is_counted_by_the_width_of_its_registers():
-    text = """
-kernel:
-    .cfi_startproc
-    vmovups (%rdi), %zmm0
-    vfmadd213ps %zmm2, %zmm1, %zmm0
-    vaddpd %ymm0, %ymm1, %ymm1
-    vfnmadd231sd %xmm0, %xmm1, %xmm2
-    vaddss %xmm0, %xmm1, %xmm2
-    vxorps %xmm0, %xmm0, %xmm0
-    vextractf64x4 $1, %zmm0, %ymm1
-    callq *%rax
-    retq
-"""
-    expected = Instructions(total=9, zmm=3, ymm=1, xmm=1, scalar=2, multiply_adds=2, calls=1)
-    assert count_instructions(text) == expected
-    assert expected.vector == 5
-    assert str(count_instructions("nothing")) == "0 instructions"
-    arm = count_instructions("    fmla v0.4s, v1.4s, v2.4s\n    bl exp\n    ret\n")
-    assert (arm.total, arm.xmm, arm.multiply_adds, arm.calls) == (3, 1, 1, 1)
-
-
-def test_sources_carry_their_formulas_and_the_users_line():
-    x, y = sn.input("X", ("N", 3)), sn.input("y", ("N",))
-    w = sn.parameter("w", (3,))
-    a = sn.named("a", sn.tanh(x @ w))
-    loss = sn.named("loss", sn.mean((a - y) ** 2))
-    f = sn.compile({"loss": loss, "slope": sn.grad(loss, w)})
-    lines = f.source.splitlines()
-    assert any(re.match(r"# a = tanh\((v_\d+|X w)\)", line) for line in lines)
-    assert any(re.match(r"# ∂loss/∂w = ", line) for line in lines)
-    line = loss.origin.line
-    assert any(line_.startswith("# at ") and f"test_report.py:{line}" in line_ for line_ in lines)
-    explained = f.explain()
-    assert re.search(r"^ +\d+\. .* = ", explained, re.MULTILINE)
-    assert re.search(r"\d+ instructions: .*(xmm|scalar)", explained)
-    for part in f.parts:
-        assert part.lines()
-        assert set(part.kernel.source) >= set(part.code)
-
-
-def network(activation, loss, last=1):
-    """A loss of two layers, float64, and numbers for its inputs."""
-    random = np.random.default_rng(5)
-    with sn.default_dtype("float64"):
-        x = sn.input("X", ("N", 3))
-        y = sn.input("y", ("N", last))
-        net = sn.nn.Sequential(sn.nn.Dense(3, 4, activation=activation), sn.nn.Dense(4, last))
-    return loss(net(x), y), {"X": random.normal(size=(6, 3)), "y": random.uniform(size=(6, last))}
-
-
-NETWORKS = {
-    "squares": ("tanh", sn.losses.mse, 1),
-    "binary": ("sigmoid", sn.losses.binary_cross_entropy, 1),
-    "classes": ("relu", sn.losses.cross_entropy, 3),
-    "softplus": ("softplus", sn.losses.huber, 1),
-}
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_formulas_of_the_kernels_read_back_and_give_what_the_kernels_give(name):
-    loss, feeds = network(*NETWORKS[name])
-    sheet = sn.gradients(loss)
-    f = sn.compile({"L": loss, **sheet})
-    lines = dict.fromkeys(line for part in f.parts for line in part.lines() if " = " in line)
-    starts = dict.fromkeys(line.partition(" = ")[0] for line in lines)
-    assert len(starts) == len(lines)
-    names = {str(leaf.name): leaf for leaf in (*leaves([loss], INPUT), *loss.parameters())}
-    read = parse_sheet("\n".join(lines), names)
-    wanted = {"L": "L", **{key: f"∂L/∂{key}" for key in sheet}}
-    found = sn.evaluate({key: read[label] for key, label in wanted.items()}, feeds)
-    computed = f(feeds)
-    for key in wanted:
-        np.testing.assert_allclose(found[key], computed[key], rtol=1e-12, atol=1e-14)
-
-
-def test_an_update_is_written_as_one():
-    w = sn.parameter("w", (3,), init=[1.0, 2.0, 3.0])
-    f = sn.compile(sn.sum(w**2), {w: w - 0.1 * sn.grad(sn.sum(w**2), w)})
-    assert re.search(r"^# w ← ", f.source, re.MULTILINE)
 
 
 def test_charts_draw_what_is_finite():
