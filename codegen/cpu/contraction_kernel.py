@@ -87,8 +87,9 @@ class _Kernel:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A part of the result; `padded` is its width in whole vectors. `uses`: how many rows the
-    packed columns serve; `fresh`: this is the first of them."""
+    """A part of the result; `padded` is its width in whole vectors, `stride` leads from one of its
+    rows to the next. `uses`: how many rows the packed columns serve; `fresh`: this is the first
+    of them."""
 
     batch: Int
     row: Int
@@ -96,6 +97,7 @@ class _Block:
     column: Int
     width: Int
     padded: Int
+    stride: Int
     uses: Int
     fresh: Any
 
@@ -135,6 +137,9 @@ def _blocks(kernel: _Kernel) -> None:
     with loop(*batches) as batch, loop(*columns, most.columns) as column:
         width = (columns[1] - column).at_most(most.columns)
         padded = width.rounded_up(tile.vectors.lanes)
+        # Rows of one tile that are stored once, in order, may overlap: each puts right what the
+        # one before it wrote past its end. Then the block has no gaps.
+        stride = padded.where(builder.or_(parted, width > tile.wide), width)
         height = kernel.number(most.group // tile.rows) // padded * tile.rows
         height = height.where(height > 0, tile.rows).at_most(most.rows)
         height = kernel.number(most.rows).where(parted, height)
@@ -142,7 +147,7 @@ def _blocks(kernel: _Kernel) -> None:
             rows = (rows_of_all[1] - row).at_most(height)
             fresh = builder.or_(parted, row.compare("==", rows_of_all[0]))
             uses = rows.where(parted, rows_of_all[1] - rows_of_all[0])
-            block = _Block(batch, row, rows, column, width, padded, uses, fresh)
+            block = _Block(batch, row, rows, column, width, padded, stride, uses, fresh)
             _fill(kernel, block, continued)
             _hand_over(kernel, block)
 
@@ -276,7 +281,7 @@ def _panels(
         panel_row = right[1].where(unpacked, (block.padded - start).at_most(wide))
         kernel.call(
             kernel.functions[0], *left, own + areas.left, first_row, panel, panel_row, depth,
-            own + areas.block + start, block.padded, block.rows,
+            own + areas.block + start, block.stride, block.rows,
             (block.width - start).at_most(wide), Int(kernel.builder, continued),
         )  # fmt: skip
 
@@ -287,7 +292,7 @@ def _hand_over(kernel: _Kernel, block: _Block) -> None:
     header = Pointer(builder, (kernel.p + 1).cast(INDEX.as_pointer()).load())
     words = (
         block.batch, block.row, block.row + block.rows, block.column, block.column + block.width,
-        block.padded,
+        block.stride,
     )  # fmt: skip
     for place, word in enumerate(words):
         (header + place).store(word.value)

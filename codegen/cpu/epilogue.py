@@ -11,7 +11,8 @@ from codegen.cpu.scratch import scratch
 from codegen.cpu.source import KernelSource, finished
 from codegen.ir import Buffer, Contraction, Let, Store
 from codegen.passes.contractions import MatrixForm
-from codegen.scalar import Local
+from codegen.scalar import Affine, Axis, Local, Ref, at
+from codegen.walk import nodes, refs_of, scalars_of
 
 _HEADER = ("batch", "first_row", "last_row", "first_column", "last_column", "block_row")
 
@@ -33,7 +34,7 @@ def epilogue(
     writer.line(f"{result} = block[{place} + {column}]")
     groups = (form.batch, form.rows, form.columns)
     if max(map(len, groups)) > 1:
-        _flat(writer, statement, form, row, column)
+        _stored(writer, statement, form, row, column)
     else:
         names = ("batch", row, column)
         present = (name for name, group in zip(names, groups, strict=True) if group)
@@ -44,8 +45,49 @@ def epilogue(
         f"    header = int64_at(p, {cell})",
         f"    block = {statement.dtype}_restrict(p, {cell})",
         *(f"    {name} = header[{word}]" for word, name in enumerate(_HEADER)),
+        *_one_row(writer, statement, form, buffers),
     ]
     return finished(writer, statement.label)
+
+
+def _one_row(
+    writer: Writer, statement: Contraction, form: MatrixForm, buffers: Mapping[str, Buffer]
+) -> list[str]:
+    """Lines that make one long row of all rows of the block where they follow one another without
+    a gap, as they do in all that the body touches: short rows leave vectors unused."""
+    if not form.columns or not form.rows or not _is_aligned(statement, buffers):
+        return []
+    width = writer.operands.product(form.columns)
+    return [
+        f"    if block_row == {width} and last_column - first_column == {width}:",
+        f"        last_column = (last_row - first_row) * {width}",
+        "        last_row = first_row + 1",
+    ]
+
+
+def _is_aligned(statement: Contraction, buffers: Mapping[str, Buffer]) -> bool:
+    """True if all that the body touches is an element at the contraction's letters, of an array
+    that has no gaps in between, or the same one at every row and column."""
+    extents = dict(statement.extents)
+    inner = [extents[letter] for letter in statement.letters[1:]]
+    places = tuple(map(at, statement.letters))
+    axes = {Axis(letter) for letter in statement.letters}
+    for one in statement.body:
+        if any(node in axes for scalar in scalars_of(one) for node in nodes(scalar)):
+            return False
+        for ref in refs_of(one):
+            whole = ref.index == places and [*buffers[ref.buffer].shape[1:]] == inner
+            if not (whole or _is_fixed(ref, axes)):
+                return False
+    return True
+
+
+def _is_fixed(ref: Ref, axes: set[Axis]) -> bool:
+    """True if the element is the same one at each of the axes."""
+    affine = [index for index in ref.index if isinstance(index, Affine)]
+    used = {symbol for index in affine for symbol, _ in index.terms}
+    # What an indirect index reads is a ref of its own.
+    return not used & axes
 
 
 def _body(writer: Writer, statement: Contraction) -> None:
@@ -59,7 +101,9 @@ def _body(writer: Writer, statement: Contraction) -> None:
                 raise CompileError(f"a contraction cannot hold a {type(one).__name__}")
 
 
-def _flat(writer: Writer, statement: Contraction, form: MatrixForm, row: str, column: str) -> None:
+def _stored(
+    writer: Writer, statement: Contraction, form: MatrixForm, row: str, column: str
+) -> None:
     """Several letters run as one: the body only stores the result, row-major."""
     match statement.body:
         case (Store(ref=ref, value=Local(name=name)),):

@@ -123,3 +123,65 @@ def test_another_width_and_tile_compile_nothing():
     results(layer("ab", "bc", "float32"), {"A": 3, "B": 4, "C": 5}, 1)
     program = layer("ba", "cb", "float32", tile=16)
     assert assemble((("given", program),)).compiled == 0
+
+
+def update(left: str, right: str, dtype: str = "float32") -> Program:
+    """An update whose elements stand where the sums do: rows without gaps run as one."""
+    letters = "zac" if "z" in left else "ac"
+    shape = [letter.upper() for letter in letters]
+    total, moment = local("sum", dtype), load("moment", *letters, dtype=dtype)
+    rate = load("rate", dtype=dtype)
+    body: tuple[Statement, ...] = (
+        Let("next", call("add", call("multiply", moment, 0.5), total)),
+        put("moment", *letters, value=local("next", dtype)),
+        put("out", *letters, value=call("multiply", rate, local("next", dtype))),
+    )
+    pair = (Factor("left", tuple(left)), Factor("right", tuple(right)))
+    extents = tuple(pair for pair in EXTENTS if pair[0] in left + right)
+    statement = Contraction(tuple(letters), (pair,), extents, "sum", dtype, body, 8)
+    buffers = (
+        argument("left", *left.upper(), dtype=dtype),
+        argument("right", *right.upper(), dtype=dtype),
+        argument("rate", dtype=dtype),
+        state("moment", *shape, dtype=dtype),
+        argument("out", *shape, dtype=dtype),
+    )
+    return Program("update", free(*(extent for _, extent in extents)), buffers, (statement,))
+
+
+@pytest.mark.parametrize(("left", "right"), [("ba", "bc"), ("zba", "zbc")])
+def test_rows_without_gaps_run_as_one(left, right):
+    program = update(left, right)
+    executables = {workers: assemble((("given", program),), Options(threads=workers))
+                   for workers in (1, 3)}  # fmt: skip
+    assert "if block_row ==" in executables[1].kernels[0].source
+    for rows in (1, 7, 8, 13, 100, 300):
+        for columns in (1, 2, 10, 15, 16, 17, 31, 32, 33, 70, 300):
+            for depth in (3, 300):
+                sizes = sizes_of(program, rows, depth, columns, 2)
+                given = arrays_of(program, sizes)
+                wanted = given["moment"] / 2 + np.einsum(
+                    f"{left},{right}->{'zac' if 'z' in left else 'ac'}",
+                    given["left"].astype(float), given["right"].astype(float),
+                )  # fmt: skip
+                found = []
+                for executable in executables.values():
+                    arrays = arrays_of(program, sizes)
+                    executable.bind(sizes, arrays).run()
+                    found.append(bits(arrays))
+                assert found[0] == found[1]
+                np.testing.assert_allclose(arrays["moment"], wanted, 1e-4, 1e-4)
+                assert (arrays["out"] == arrays["moment"] * arrays["rate"]).all()
+
+
+def test_rows_with_gaps_do_not_run_as_one():
+    program = update("ab", "bc")
+    out = argument("out", "A", "D", dtype="float32")
+    program = replace(program, sizes=free("A", "B", "C", "D"), buffers=(*program.buffers[:-1], out))
+    sizes = {"A": 20, "B": 5, "C": 10, "D": 12}
+    arrays = results(program, sizes, 1)
+    untouched = arrays_of(program, sizes)["out"][:, 10:]
+    assert (arrays["out"][:, :10] == arrays["moment"] * arrays["rate"]).all()
+    assert (arrays["out"][:, 10:] == untouched).all()
+    for other in (program, layer("ab", "bc", "float32")):
+        assert "if block_row ==" not in assemble((("given", other),)).kernels[0].source
