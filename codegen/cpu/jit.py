@@ -164,6 +164,8 @@ def _compiled(function: Any, restricted: list[_Restricted]) -> tuple[str, str]:
         flags, {"nopython": True, "error_model": "numpy", "fastmath": {"contract"}}
     )
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
+    # They look for array expressions, of which a kernel has none.
+    flags.no_rewrites = True
     flags.noalias = bool(restricted)
     with global_compiler_lock:
         result = compile_extra(
