@@ -167,3 +167,13 @@ def test_contributions_of_the_paths_sum_to_the_gradient(network: Callable[[], Ma
     expected = {shared_number: 4, shared_weight: 3}
     if network in expected:
         assert len(parts) == expected[network]
+
+
+def test_paths_without_names_on_their_way_are_told_apart() -> None:
+    loss, wrt, _ = shared_weight()
+    lines = str(sn.paths(loss, wrt)).splitlines()
+    assert lines[1] == "L → v_6 → v_5 → v_4 → v_3 → W:  tanh(x W)ᵀ T_1"
+    assert {"where v_1 = x W", "where v_5 = v_4 ⊙ v_2"} <= set(lines)
+    assert len({line.partition(":")[0] for line in lines[:3]}) == 3
+    latex = sn.paths(loss, wrt).latex()
+    assert r"L \to v_6 \to v_5" in latex

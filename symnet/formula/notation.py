@@ -50,7 +50,8 @@ class Notation:
 
     Locally every node has a symbol: the user's, else v_1, v_2, ... upwards. Adjoints of arrays are
     Δ_k = ∂L/∂Z_k and δ_k = ∂L/∂v_k, as in the literature; any other is ∂L/∂A. What is `silent` is
-    written as its operand, what is `inline` as the formula it is.
+    written as its operand, what is `inline` as the formula it is. Names that are `taken` are not
+    given again.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class Notation:
         order: Sequence[Expr],
         silent: Collection[Expr],
         inline: Collection[Expr] = (),
+        taken: Collection[str] = (),
     ) -> None:
         self.loss, self.wrt, self.order = loss, wrt, order
         self.silent, self.inline = silent, inline
         self.local, self.full, self.leaf = (Translator([loss]) for _ in range(3))
+        self.local.names.taken |= set(taken)
         # One stock of names, so that no symbol means two things.
         self.full.names = self.leaf.names = self.local.names
         self.given = set(self.local.named.values())

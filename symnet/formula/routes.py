@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
 from symnet.errors import GraphError
 from symnet.expr import Expr, topological
 from symnet.formula.graph import active_nodes, require_scalar
+from symnet.formula.notation import Notation
 from symnet.formula.printer import Printer
+from symnet.formula.steps import silent_nodes
 from symnet.formula.tex import LatexPrinter
 from symnet.formula.text import TextPrinter
 from symnet.formula.translate import Translator
-from symnet.formula.tree import Symbol
+from symnet.formula.tree import Formula, Symbol
 from symnet.ops.core import number
 
 _MOST = 4096
@@ -30,7 +32,8 @@ class Path:
 class Paths(Sequence[Path]):
     """The paths from a loss to a variable; their contributions add up to the gradient.
 
-    It prints one path a line, by the names along it.
+    It prints one path a line, by the names along it; where nothing on the way of several paths has
+    a name, every node gets one.
     """
 
     def __init__(self, loss: Expr, found: Sequence[Path]) -> None:
@@ -50,18 +53,28 @@ class Paths(Sequence[Path]):
         outputs = [path.contribution for path in self._found]
         translator = Translator([self.loss, *outputs])
         translator.define_long(outputs)
-        named = dict(translator.named)
+        named, taken = dict(translator.named), set(translator.names.taken)
         named.setdefault(self.loss, Symbol(translator.names.fresh("L")))
-        lines = []
-        for path in self._found:
-            labels: list[str] = []
-            for node in path.nodes:
-                label = printer.show(named[node]) if node in named else ""
-                if label and label not in labels[-1:]:
-                    labels.append(label)
-            lines.append((arrow.join(labels), printer.show(translator.array(path.contribution))))
-        needed = translator.needed([translator.array(output) for output in outputs])
-        return lines, [printer.show(definition) for definition in needed]
+        labels = [_label(path, named, printer, arrow) for path in self._found]
+        said: list[str] = []
+        if any(labels.count(label) > 1 and label.count(arrow) == 1 for label in labels):
+            # Nothing on the way has a name that would tell these paths apart.
+            nodes = self._every_node(taken)
+            labels = [_label(path, nodes.symbols, printer, arrow) for path in self._found]
+            said = [printer.show(line) for line in nodes.forward()]
+        shown = [translator.array(output) for output in outputs]
+        needed = [printer.show(definition) for definition in translator.needed(shown)]
+        lines = zip(labels, map(printer.show, shown), strict=True)
+        return list(lines), [*said, *needed]
+
+    def _every_node(self, taken: set[str]) -> Notation:
+        """Symbols of all nodes on the way, none of which means anything else."""
+        wrt = self._found[0].nodes[-1]
+        whole = topological([self.loss])
+        active = active_nodes(whole, [wrt])
+        order = [node for node in whole if node in active]
+        silent = silent_nodes([node for node in order if node is not wrt], active, wrt)
+        return Notation(self.loss, wrt, order, silent, taken=taken)
 
     def __str__(self) -> str:
         lines, where = self._lines(TextPrinter(), " → ")
@@ -77,6 +90,16 @@ class Paths(Sequence[Path]):
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
+
+
+def _label(path: Path, named: Mapping[Expr, Formula], printer: Printer, arrow: str) -> str:
+    """The names along a path, each once."""
+    labels: list[str] = []
+    for node in path.nodes:
+        label = printer.show(named[node]) if node in named else ""
+        if label and label not in labels[-1:]:
+            labels.append(label)
+    return arrow.join(labels)
 
 
 def paths(loss: Expr, wrt: Expr) -> Paths:
