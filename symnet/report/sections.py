@@ -112,15 +112,20 @@ def costs(explanation: Explanation, sizes: Mapping[str, int]) -> str:
         "loss and gradient together": explanation.together,
     }
     kinds = [f.name for f in fields(Counts) if any(getattr(c, f.name) for c in entries.values())]
+    moved = {"loss": explanation.loss_bytes, "loss and gradient together": explanation.bytes}
     rows = [
-        [label, *(_count(getattr(counts, kind)) for kind in kinds), _count(counts.total)]
+        [label, *(_count(getattr(counts, kind)) for kind in kinds), _count(counts.total),
+         _count(moved[label]) if label in moved else ""]
         for label, counts in entries.items()
-    ]
-    note = f"together {explanation.limit():.3g} times the loss alone, for large sizes"
+    ]  # fmt: skip
+    note = f"Together {explanation.limit():.3g} times the loss alone, for large sizes"
     if sizes:
         at = ", ".join(f"{name} = {size:,}" for name, size in sizes.items())
         note += f"; at {at} that is {explanation.together.at(sizes):,} operations"
-    return grid(("", *kinds, "together"), rows) + f"<p>{escape(note)}.</p>"
+    lines = str(explanation).splitlines()
+    reused = next(line for line in lines if line.startswith("the backward pass reuses"))
+    said = f"<p>{escape(note)}.</p><p>{escape(reused[0].upper() + reused[1:])}.</p>"
+    return grid(("", *kinds, "together", "bytes read and written"), rows) + said
 
 
 def _count(count: Dimension) -> str:
