@@ -39,7 +39,9 @@ def _values(feeds: Feeds | None) -> Values | None:
 def derive(loss: Expr, wrt: Expr, feeds: Feeds | None = None) -> Derivation:
     """The derivation of the gradient of a scalar loss by `wrt`, step by step.
 
-    feeds: data for the inputs; with it each step ends in a line of numbers.
+    feeds: data for the inputs; with it each step ends in a line of numbers. It prints as text,
+    `latex()` and `html()`; `steps` are values that hold what they claim, and `check(feeds)`
+    compares each of these claims with numbers that the chain rule had no part in.
 
     Raises ShapeError unless the loss is a scalar, GraphError if `wrt` is no part of it.
     """
