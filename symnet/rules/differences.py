@@ -12,10 +12,13 @@ from symnet.expr import Expr
 from symnet.ops.core import broadcast, number, scalar_constant
 from symnet.ops.table import (
     absolute,
+    acosh,
     add,
+    asinh,
     divide,
     equal,
     hypot,
+    less,
     multiply,
     negative,
     sqrt,
@@ -23,6 +26,7 @@ from symnet.ops.table import (
     where,
 )
 from symnet.rules.algebra import sample, square_root_of, sum_of_terms, terms
+from symnet.rules.linear import linear
 from symnet.rules.match import unnamed
 from symnet.rules.rule import AnyRule, Structural
 
@@ -33,10 +37,22 @@ def _radicand(node: Expr) -> list[tuple[int, Expr]] | None:
     if value is not None:
         return [(1, _squared(node))] if 0 < value < math.inf else None
     if bare.op is sqrt:
-        return terms(bare.args[0])
+        return _unfactored(bare.args[0]) or terms(bare.args[0])
     if bare.op is hypot:
         return [part for arg in bare.args for part in (_radicand_of_leg(arg))]
     return None
+
+
+def _unfactored(node: Expr) -> list[tuple[int, Expr]] | None:
+    """a^2 - b^2 of (a - b)(a + b)."""
+    bare = unnamed(node)
+    if bare.op is not multiply:
+        return None
+    low, high = (linear(arg) for arg in bare.args)
+    a, b = high.plus(low).times(0.5), high.plus(low.times(-1)).times(0.5)
+    if len(a.coefficients) != 1 or len(b.coefficients) != 1 or len(low.coefficients) != 2:
+        return None
+    return [(1, _squared(a.built(node))), (-1, _squared(b.built(node)))]
 
 
 def _radicand_of_leg(leg: Expr) -> list[tuple[int, Expr]]:
@@ -121,6 +137,65 @@ def _cancelled(
     return rest if len(rest) < given - 1 and len(rest) <= 2 else None
 
 
+def _root_less_number(node: Expr) -> Expr | None:
+    """sqrt(R) - v = (R - v^2) / (sqrt(R) + v) where v is positive and R holds v^2."""
+    parts = terms(node)
+    if len(parts) != 2:
+        return None
+    for (sign, root), (other_sign, other) in (parts, parts[::-1]):
+        radicand = _radicand(root) if root.op in (sqrt, hypot) else None
+        if radicand is None or other.op in (sqrt, hypot) or scalar_constant(other) is not None:
+            continue
+        squared = [(s, _plain_square(part)) for s, part in radicand]
+        left = _cancelled(squared, [(1, _plain_square(multiply(other, other)))])
+        if left is None:
+            continue
+        v = other if other_sign != sign else negative(other)
+        positive = less(0, v)
+        up, down = where(positive, v, 1), where(positive, 0, v)
+        small = _ratio(left, add(root, up), node)
+        made = where(positive, small, subtract(root, down))
+        return broadcast(made if sign > 0 else negative(made), node.shape)
+    return None
+
+
+def _plain_square(node: Expr) -> Expr:
+    """u * u for any spelling of u^2, so that equal squares are one node."""
+    root = square_root_of(node)
+    if root is None:
+        return node
+    bare = unnamed(root)
+    bare = unnamed(bare.args[0]) if bare.op in (negative, absolute) else bare
+    return multiply(bare, bare)
+
+
+def inverse_hyperbolic(node: Expr) -> Expr | None:
+    """exp of what: x + sqrt(x^2 + 1), as `_root_less_number` spells it, is that of asinh(x)."""
+    if node.op is not where or node.args[2].op is not subtract:
+        return None
+    root, down = (unnamed(arg) for arg in node.args[2].args)
+    if root.op not in (sqrt, hypot) or down.op is not where:
+        return None
+    u = negative(down.args[2])
+    u = unnamed(down.args[2]).args[0] if unnamed(down.args[2]).op is negative else u
+    radicand = _radicand(root) or []
+    rest = [s * float(v) for s, p in radicand if (v := scalar_constant(p)) is not None]
+    squares = [part for s, part in radicand if s > 0 and scalar_constant(part) is None]
+    if len(radicand) != 2 or len(squares) != 1 or len(rest) != 1 or abs(rest[0]) != 1:
+        return None
+    if _plain_square(squares[0]) is not _plain_square(multiply(u, u)):
+        return None
+    return asinh(u) if rest[0] > 0 else acosh(u)
+
+
+def _root_examples() -> tuple[Expr, ...]:
+    x, y = sample("x"), sample("y")
+    return (
+        subtract(sqrt(add(multiply(x, x), 1)), x),
+        add(negative(x), sqrt(subtract(multiply(x, x), multiply(4, y)))),
+    )
+
+
 def _difference_examples() -> tuple[Expr, ...]:
     x = sample("x")
     return (
@@ -138,5 +213,13 @@ DIFFERENCES: tuple[AnyRule, ...] = (
         "two roots that are nearly equal cancel",
         _difference_examples,
         error=1e-15,
+    ),
+    Structural(
+        "root less a number",
+        ("add", "subtract"),
+        _root_less_number,
+        "the root and the number are nearly equal",
+        _root_examples,
+        error=1e-14,
     ),
 )

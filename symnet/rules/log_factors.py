@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Final
 
 from symnet.expr import Expr
-from symnet.ops.core import FLOAT32, broadcast, number
+from symnet.ops.core import FLOAT32, broadcast, number, scalar_constant
 from symnet.ops.reduction import SOFTMAX, SUM
 from symnet.ops.table import (
     absolute,
     add,
     exp,
     expm1,
+    hypot,
     less,
     log,
     log1p,
@@ -27,9 +28,10 @@ from symnet.ops.table import (
     tanh,
     where,
 )
-from symnet.rules.algebra import guarded, terms, under_repeats
+from symnet.rules.algebra import factors, guarded, square_root_of, terms, under_repeats
 from symnet.rules.match import unnamed
 from symnet.rules.products import Powers, built, exponential, gathered
+from symnet.rules.tails import log_erfc
 
 
 def log_one_minus_exp(x: Expr) -> Expr:
@@ -85,6 +87,8 @@ _SIGNED: Final[dict[str, Callable[[Expr], Expr]]] = {
 
 def log_of_factors(inner: Expr) -> Expr | None:
     """log(c exp(a) f^n g^m ...) as a sum, for factors whose logarithm is better known."""
+    if inner.op is add:
+        return _of_squares(inner)
     found = gathered(inner)
     if found.coefficient <= 0 or not math.isfinite(found.coefficient):
         return None
@@ -119,7 +123,50 @@ def _log_of_positive(base: Expr) -> Expr | None:
     if bare.op is SOFTMAX or (bare.op is SUM and unnamed(bare.args[0]).op is exp):
         return log(base)
     sums = base.op is add and all(s > 0 and exponential(part) for s, part in terms(base))
-    return log(base) if sums else None
+    return log(base) if sums or (base.op is add and _squared_terms(base)) else None
+
+
+def _squared_terms(node: Expr) -> tuple[float, list[Expr]] | None:
+    """The number and the roots of a sum of squares and positive numbers."""
+    known, roots = 0.0, []
+    for sign_, part in terms(node):
+        value, root = scalar_constant(part), _root_of(part)
+        if sign_ < 0 or (value is None and root is None) or (value is not None and value < 0):
+            return None
+        if value is not None:
+            known += float(value)
+        elif root is not None:
+            roots.append(root)
+    return (known, roots) if roots else None
+
+
+def _root_of(part: Expr) -> Expr | None:
+    """sqrt(c) u for c u^2."""
+    product = factors(part)
+    if len(product.above) != 2 or product.above[0] is not product.above[1] or product.below:
+        return square_root_of(part)
+    size = product.coefficient
+    return multiply(math.sqrt(size), product.above[0]) if 0 < size < math.inf else None
+
+
+def _of_squares(inner: Expr) -> Expr | None:
+    """log(c + a^2 + b^2), by the logarithm of the hypotenuse where squares leave the range."""
+    found = _squared_terms(inner)
+    if found is None or found[0] == math.inf or (found[0] == 0 and len(found[1]) < 2):
+        return None
+    known, roots = found
+    plain = _is_plain(inner)
+    length = where(plain, 1, roots[0])
+    for root in (*roots[1:], *([number(math.sqrt(known), inner.dtype)] if known else ())):
+        length = hypot(length, where(plain, 0, root))
+    held = [where(plain, root, 0) for root in roots]
+    total: Expr | None = None
+    for root in held:
+        square = multiply(root, root)
+        total = square if total is None else add(total, square)
+    assert total is not None
+    usual = log1p(total) if known == 1 else log(where(plain, inner, 1))
+    return broadcast(where(plain, usual, multiply(2, log(length))), inner.shape)
 
 
 def _lone(found: Powers, inner: Expr) -> Expr | None:
@@ -135,6 +182,9 @@ def _lone(found: Powers, inner: Expr) -> Expr | None:
         made = made if by == 1 else negative(made)
         shift = math.log(found.coefficient)
         return broadcast(add(made, shift) if shift else made, inner.shape)
+    if base.op.name == "erfc" and by == 1:
+        made_of = log_erfc(found.coefficient, base.args[0])
+        return None if made_of is None else broadcast(made_of, inner.shape)
     if base.op.name == "sigmoid" and found.coefficient == 2.0**by:
         u = base.args[0]
         small = less(absolute(u), 1)

@@ -50,6 +50,7 @@ from symnet.rules.algebra import (
     under_repeats,
     without,
 )
+from symnet.rules.differences import inverse_hyperbolic
 from symnet.rules.log_factors import log_of_factors, log_one_minus_exp
 from symnet.rules.match import unnamed
 from symnet.rules.rule import AnyRule, Structural, is_constant
@@ -163,6 +164,9 @@ def _sum_of(parts: list[tuple[int, Expr]]) -> bool:
 
 def _of_saturated(inner: Expr) -> Expr | None:
     """log(1 - tanh(x)^2) = -2 log(cosh(x)); log|a / b| through |a| / |b|."""
+    hyperbolic = inverse_hyperbolic(inner)
+    if hyperbolic is not None:
+        return hyperbolic
     if inner.op is absolute and unnamed(inner.args[0]).op in (divide, multiply):
         above, below = unnamed(inner.args[0]).args
         combine = divide if unnamed(inner.args[0]).op is divide else multiply

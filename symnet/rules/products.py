@@ -16,6 +16,7 @@ from symnet.ops.table import (
     add,
     cosh,
     divide,
+    erfc,
     exp,
     expm1,
     multiply,
@@ -32,9 +33,10 @@ from symnet.rules.algebra import sample, terms
 from symnet.rules.linear import Linear, linear
 from symnet.rules.match import unnamed
 from symnet.rules.rule import AnyRule, Structural
+from symnet.rules.tails import erfcx, is_held, square_in
 
 _MOST = 16
-_GATHERED = frozenset({"exp", "sigmoid", "sinh", "cosh", "tanh", "expm1"})
+_GATHERED = frozenset({"exp", "sigmoid", "sinh", "cosh", "tanh", "expm1", "erfc"})
 
 
 @dataclass
@@ -154,6 +156,20 @@ def _minus(u: Expr) -> Expr:
     return bare.args[0] if bare.op is negative else linear(u).times(-1).built(u)
 
 
+def _scaled_tail(found: Powers) -> bool:
+    """exp(u^2) erfc(u) and exp(-u^2) / erfc(u), which neither overflow nor vanish."""
+    for base, u, by in found.of("erfc"):
+        square = None if is_held(u) else square_in(found.exponent, u)
+        if square is None or by != square[1]:
+            continue
+        rest = {k: v for k, v in found.exponent.coefficients.items() if k != square[0]}
+        found.exponent = Linear(rest, found.exponent.nodes)
+        found.multiply(base, -by)
+        found.multiply(erfcx(u), by)
+        return True
+    return False
+
+
 def _ratios(found: Powers) -> bool:
     """sinh / cosh = tanh; expm1(u) / (1 + exp u) = tanh(u / 2)."""
     for base, u, by in found.of("sinh"):
@@ -219,7 +235,8 @@ def _normal(found: Powers) -> bool:
     """Whether anything but the order of the factors changed."""
     changed = found.exponentials > 1
     fuel = _MOST
-    while fuel and (_shares(found) or _ratios(found) or _flip(found)):
+    steps = (_shares, _ratios, _flip, _scaled_tail)
+    while fuel and any(step(found) for step in steps):
         changed, fuel = True, fuel - 1
     return changed
 
@@ -289,6 +306,8 @@ def _examples() -> tuple[Expr, ...]:
         multiply(divide(y, multiply(cosh(x), cosh(x))), sinh(x)),
         divide(cosh(x), sinh(x)),
         power(exp(x), 3),
+        multiply(exp(multiply(x, x)), erfc(x)),
+        divide(exp(multiply(-0.5, multiply(x, x))), erfc(multiply(-(0.5**0.5), x))),
     )
 
 
