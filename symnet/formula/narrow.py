@@ -10,13 +10,14 @@ from symnet.ops.views import RESHAPE, reshape
 from symnet.sizes import Shape
 
 
-def repeated_number(node: Expr) -> Expr | None:
-    """The scalar that a node repeats everywhere, also through functions of such; else None."""
+def repeated_number(node: Expr, deepest: int = 8) -> Expr | None:
+    """The scalar that a node repeats everywhere, also through functions of such, which may be
+    nested a little; else None."""
     if is_scalar(node):
         return core(node)
-    if not isinstance(node.op, Pointwise):
+    if not isinstance(node.op, Pointwise) or not deepest:
         return None
-    parts = [core(arg) if is_scalar(arg) else None for arg in node.args]
+    parts = [repeated_number(arg, deepest - 1) for arg in node.args]
     scalars = [part for part in parts if part is not None]
     return make(node.op, tuple(scalars)) if len(scalars) == len(parts) else None
 

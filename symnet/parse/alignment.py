@@ -1,12 +1,14 @@
 """Arrays side by side: which axes of one stand at which of the other, and in what numbers.
 
 A vector beside a matrix stands in every row, numbers that were defined one a row in every column;
-index letters are axes of their own. See `symnet/formula/readings.py` for the conventions.
+where only one of both fits, that is meant. Index letters are axes of their own. See
+`symnet/formula/readings.py` for the conventions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 
 from symnet.errors import ShapeError
 from symnet.expr import Dtype, Expr
@@ -49,10 +51,41 @@ def _rank(values: Sequence[Value]) -> int:
     return rank
 
 
-def _placed(value: Value, rank: int) -> tuple[Extent, ...]:
+def _placed(value: Value, rank: int, beside: Sequence[Value]) -> tuple[Extent, ...]:
     """The axes of a value among so many, with axes of one where it is repeated."""
-    behind = (Extent(1),) if value.form == COLUMN and rank == value.rank + 1 else ()
-    return (*(Extent(1) for _ in range(rank - value.rank - len(behind))), *value.shape, *behind)
+    placed = [Extent(1) for _ in range(rank)]
+    for place, extent in zip(_places(value, rank, beside), value.shape, strict=True):
+        placed[place] = extent
+    return tuple(placed)
+
+
+def _places(value: Value, rank: int, beside: Sequence[Value]) -> tuple[int, ...]:
+    """At which axes of the result those of a value stand.
+
+    They are the last ones, or for numbers one a row the first ones; where the sizes of the arrays
+    beside it say otherwise, those that fit.
+    """
+    last, first = tuple(range(rank - value.rank, rank)), tuple(range(value.rank))
+    usual = first if value.form == COLUMN else last
+    if value.rank in (0, rank):
+        return last
+    arrays = [other for other in beside if other.rank == rank]
+
+    def fits(places: tuple[int, ...]) -> bool:
+        return any(_fits(value.shape, [other.shape[k] for k in places]) for other in arrays)
+
+    if fits(usual):
+        return usual
+    others = [places for places in combinations(range(rank), value.rank) if fits(places)]
+    return next((places for places in (first, last) if places in others), (*others, usual)[0])
+
+
+def _fits(own: Sequence[Extent], other: Sequence[Extent]) -> bool:
+    """Whether axes are known to have the same sizes."""
+    return all(
+        left.root() is right.root() or (left.size is not None and left.size == right.size)
+        for left, right in zip(own, other, strict=True)
+    )
 
 
 def _joined_form(values: Sequence[Value]) -> str:
@@ -75,7 +108,7 @@ def elementwise(
     """
     letters = tuple(a for a in scope if any(a in value.letters for value in values))
     rank = _rank(values)
-    placed = [_placed(value, rank) for value in values]
+    placed = [_placed(value, rank, values) for value in values]
     shape = [Extent(1) for _ in range(rank)]
     for axes in placed:
         for axis, extent in enumerate(axes):

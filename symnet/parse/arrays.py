@@ -126,11 +126,18 @@ def element(
     guarded: a condition says where they count, so that places outside of the array do no harm.
     """
     for axis, index in enumerate(indices):
-        if isinstance(index, Letter) and not scope[index.name].equate(base.shape[axis]):
+        if not isinstance(index, Letter) or scope[index.name].limited:
+            continue
+        if not scope[index.name].equate(base.shape[axis]):
             raise ShapeError(
                 f"{index.name} runs up to {scope[index.name].size}, this axis to "
                 f"{base.shape[axis].size}"
             )
+    limits = {
+        axis: scope[index.name]
+        for axis, index in enumerate(indices)
+        if isinstance(index, Letter) and scope[index.name].limited
+    }
     values = [index for index in indices if isinstance(index, Value)]
     by_letter = {i.name for i in indices if isinstance(i, Letter)}
     letters = tuple(
@@ -145,9 +152,25 @@ def element(
         elif isinstance(index, Value):
             shape += index.shape
     extents = [*(scope[a] for a in letters), *shape, *base.shape]
-    return Value(lambda: _picked(base, indices, letters, guarded), shape, letters).settle(
-        (base, *values), extents
-    )
+    return Value(
+        lambda: _picked(_short(base, limits), indices, letters, guarded),
+        shape,
+        letters,
+        truth=base.truth,
+    ).settle((base, *values), extents)
+
+
+def _short(base: Value, limits: Mapping[int, Extent]) -> Value:
+    """The base up to where the letters at some of its axes end."""
+    if not limits:
+        return base
+    ahead = len(base.letters)
+    shape = list(base.expr.shape)
+    for axis, extent in limits.items():
+        (shape[ahead + axis],) = sizes([extent])
+    zeros, ones = (0,) * len(shape), (1,) * len(shape)
+    short = slice_of(base.expr, zeros, ones, tuple(shape))
+    return Value(lambda: short, base.shape, base.letters)
 
 
 def _picked(
@@ -272,7 +295,7 @@ def defined(body: Value, indices: Sequence[str | None], scope: Scope, column: bo
         expr = expr if own == wanted else permute(expr, tuple(own.index(a) for a in wanted))
         return expr if len(wanted) == len(shape) else reshape(expr, sizes(shape))
 
-    return Value(build, shape, (), form).settle((body,), shape)
+    return Value(build, shape, (), form, body.truth).settle((body,), shape)
 
 
 def shaped(value: Value, shape: Sequence[Dimension]) -> Value:
@@ -280,7 +303,10 @@ def shaped(value: Value, shape: Sequence[Dimension]) -> Value:
     wanted = [Extent(size) for size in shape]
     own = list(value.shape)
     if value.rank == 1 and len(shape) == 2:
+        (size,) = (extent.size for extent in value.shape)
         across = value.form == ROW or (value.form == PLAIN and shape[1] != 1)
+        if value.form != ROW and (size == shape[0]) != (size == shape[1]):
+            across = size == shape[1]
         own = [Extent(1), *own] if across else [*own, Extent(1)]
     kept = [extent for extent in own if extent.size != 1]
     if len(own) > len(wanted) == len(kept):

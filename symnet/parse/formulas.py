@@ -14,7 +14,7 @@ from symnet.parse.grammar import Grammar
 from symnet.parse.meaning import Meaning
 from symnet.parse.tokens import LONGEST, normal_name, require_text, tokenize
 from symnet.parse.tree import Call, Equation, Name, Node, Numeral, Part
-from symnet.parse.values import Extent, Value, known
+from symnet.parse.values import Value, known
 from symnet.sizes import Shape, named_size, shape_of, size_names
 
 UNUSUAL = frozenset(".ΣΠᵀ")
@@ -116,7 +116,7 @@ def define(meaning: Meaning, equation: Equation, shape: Shape | None = None) -> 
     if name in meaning.names:
         raise meaning.fault(left, f"{name} is defined already")
     letters = [index for index in indices if index is not None]
-    meaning.scope = {letter: Extent() for letter in letters}
+    meaning.scope = {letter: meaning.letter(letter) for letter in letters}
     scope = meaning.scope
     try:
         body = meaning.of(equation.right)
@@ -127,7 +127,7 @@ def define(meaning: Meaning, equation: Equation, shape: Shape | None = None) -> 
             raise meaning.fault(equation.right, "each element is one number")
         column = len(indices) == 1 and name.startswith("s")
         body = defined(body, indices, scope, column)
-    if shape is not None or not indices:
+    if shape is not None:
         body = finished(meaning, equation.right, body, shape)
     meaning.names[name] = body
     return name

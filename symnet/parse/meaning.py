@@ -33,6 +33,7 @@ from symnet.parse.tree import (
     Cases,
     Compared,
     Fenced,
+    Letter,
     Listed,
     Name,
     Negated,
@@ -52,8 +53,8 @@ from symnet.parse.tree import (
 from symnet.parse.values import Extent, Value, known, sizes
 from symnet.sizes import Dimension
 
-_OPERATIONS: Final = {"+": "add", "-": "subtract", "/": "divide", "⊘": "divide", "*": "multiply",
-                      "×": "multiply", "⊙": "multiply"}  # fmt: skip
+_OPERATIONS: Final = {"+": "add", "-": "subtract", **dict.fromkeys(("", *"*×⊙"), "multiply")}
+_QUOTIENTS: Final = ("/", "⊘")
 _COMPARISONS: Final = {"<": "less", "≤": "less_equal", ">": "greater", "≥": "greater_equal",
                        "=": "equal", "≠": "not_equal", "∧": "logical_and",
                        "\N{LOGICAL OR}": "logical_or"}  # fmt: skip
@@ -187,7 +188,8 @@ class Meaning:
             if not sign and left.rank and right.rank:
                 found = matrix_product(left, right, self.scope, self.dtype)
             else:
-                found = self.each(operation(_OPERATIONS[sign or "*"]), [left, right])
+                apply = self._divided if sign in _QUOTIENTS else operation(_OPERATIONS[sign])
+                found = self.each(apply, [left, right])
         except ParseError:
             raise
         except SymnetError as error:
@@ -195,6 +197,12 @@ class Meaning:
         if found.waits_too_long:
             raise self.fault(node, "too much has no known size")
         return found
+
+    def _divided(self, top: Expr, bottom: Expr) -> Expr:
+        quotient: Expr = operation("divide")(
+            as_float(top, self.dtype), as_float(bottom, self.dtype)
+        )
+        return quotient
 
     def raised(self, node: Raised) -> Value:
         base, square = node.base, isinstance(node.exponent, Numeral) and node.exponent.value == 2
@@ -269,15 +277,28 @@ class Meaning:
 
     def over(self, node: Over) -> Value:
         outside = self.scope
-        for letter in node.letters:
-            if letter in outside:
-                raise self.fault(node, f"{letter} is an index already")
-        self.scope = {**outside, **{letter: Extent() for letter in node.letters}}
+        # A letter that is in use already means the inner one within the inner sum.
+        letters = [letter.name for letter in node.letters]
+        kept = {a: extent for a, extent in outside.items() if a not in letters}
+        self.scope = {**kept, **{letter.name: self._range(letter) for letter in node.letters}}
         try:
             body = self.of(node.body)
-            return over(node.name, body, node.letters, self.scope, self.dtype)
+            return over(node.name, body, letters, self.scope, self.dtype)
         finally:
             self.scope = outside
+
+    def letter(self, name: str) -> Extent:
+        """How far a letter runs: along its axes; else n up to N."""
+        return Extent(usual=self.sizes.get(name.upper()))
+
+    def _range(self, letter: Letter) -> Extent:
+        """How far an index letter runs."""
+        if letter.limit is None:
+            return self.letter(letter.name)
+        size = self.size(letter.limit)
+        if size is None:
+            raise self.fault(letter.limit, "a limit is a number or made of the names of sizes")
+        return Extent(size, limited=True)
 
     def call(self, node: Call) -> Value:
         name = node.name

@@ -36,10 +36,9 @@ class _Entry:
     def add(self, text: str, part: _Span) -> None:
         """One column more of the text, which goes on with the last equation or begins another."""
         said = text[part[0] : part[1]]
-        before = (
-            text[self.equations[-1][-1][0] : self.equations[-1][-1][1]] if self.equations else ""
-        )
-        if before.endswith("=") or (before and _GOES_ON.match(said)):
+        spans = self.equations[-1] if self.equations else []
+        before = " ".join(text[start:end] for start, end in spans)
+        if before.endswith("=") or (before and _GOES_ON.match(said)) or _is_open(before):
             self.equations[-1].append(part)
         elif not before or " = " in said or said.endswith(" ="):
             self.equations.append([part])
@@ -47,6 +46,11 @@ class _Entry:
             self.shape = part
         else:
             raise fault(text, part[0], "a definition or nothing belongs here")
+
+
+def _is_open(text: str) -> bool:
+    """Whether a part of a formula ends before all that it opened is closed."""
+    return sum(text.count(sign) for sign in "([{") > sum(text.count(sign) for sign in ")]}")
 
 
 def parse_sheet(
@@ -81,7 +85,7 @@ def _entries(text: str) -> Iterator[_Entry]:
     for line in text.split("\n"):
         if line.strip():
             first = len(line) - len(line.lstrip())
-            if not first or not entry.equations:
+            if not first or not (entry.equations or remark):
                 yield entry
                 entry, remark = _Entry(), line[first:].startswith(_REMARKS)
             # The left sides are often padded, so that the signs of equality stand in a column.

@@ -14,7 +14,7 @@ _SIGNS: Final = {"−": "-", "–": "-", "·": "*", "⋅": "*", "∗": "*", "÷"
                  "'": "′", "\u2019": "′", "∑": "Σ", "∏": "Π", "∥": "‖"}  # fmt: skip
 _SPELLED: Final = {"**": "^", "<=": "≤", ">=": "≥", "!=": "≠", "==": "=", "^∘": "^∘"}
 ONES: Final = "\N{MATHEMATICAL BOLD DIGIT ONE}"
-_PLAIN: Final = {*"+-*×/^(),|√′⊙⊘ᵀ‖⌊⌋[]{}:;=<>≤≥≠∧∂ΣΠ∞\N{LOGICAL OR}", ONES}
+_PLAIN: Final = {*"+-*×/^(),|√′⊙⊘ᵀ‖⌊⌋[]{}:;=<>≤≥≠∧¬∂ΣΠ∞\N{LOGICAL OR}", ONES}
 _DIGITS: Final = set("0123456789")
 _SUPERSCRIPT: Final = {"⁻": "-"} | dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True))
 _ORDER: Final = {"⁽": "", "⁾": ""} | _SUPERSCRIPT

@@ -160,11 +160,19 @@ class Span(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Letter(Node):
+    """An index letter; with a limit it stays below that, else it runs along its axis."""
+
+    name: str
+    limit: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Over(Node):
     """A reduction of a body over index letters: Σ, Π, max, min or argmax."""
 
     name: str
-    letters: tuple[str, ...]
+    letters: tuple[Letter, ...]
     body: Node
 
 

@@ -17,12 +17,21 @@ _LONGEST_WAIT = 100
 
 
 class Extent:
-    """The size of an axis, known or to be found."""
+    """The size of an axis, known or to be found.
 
-    __slots__ = ("_same", "_size")
+    limited: whether it is how far an index letter runs, which may end before the axes do. usual:
+    the size that it has if nothing says another, as n runs up to N.
+    """
 
-    def __init__(self, size: Dimension | None = None) -> None:
-        self._size = size
+    __slots__ = ("_same", "_size", "limited", "usual")
+
+    def __init__(
+        self,
+        size: Dimension | None = None,
+        limited: bool = False,
+        usual: Dimension | None = None,
+    ) -> None:
+        self._size, self.limited, self.usual = size, limited, usual
         self._same: Extent | None = None
 
     def root(self) -> Extent:
@@ -43,7 +52,7 @@ class Extent:
         if left is right:
             return True
         if left._size is None:
-            left._same = right
+            left._same, right.usual = right, right.usual or left.usual
         elif right._size is None:
             right._same = left
         else:
@@ -129,7 +138,8 @@ def meet(left: Extent, right: Extent) -> Extent | None:
 
 def sizes(extents: Iterable[Extent]) -> tuple[Dimension, ...]:
     """The sizes of axes; ShapeError if one is unknown still."""
-    found = [extent.size for extent in extents]
+    roots = [extent.root() for extent in extents]
+    found = [root.usual if root.size is None else root.size for root in roots]
     if None in found:
         raise ShapeError("how many elements this has does not show: state the shape of the line")
     return tuple(size for size in found if size is not None)

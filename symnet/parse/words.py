@@ -10,7 +10,7 @@ from symnet.parse.tokens import ONES, Token, fault
 
 DEEPEST: Final = 60
 _WORDS: Final = frozenset({"if", "else", "where"})
-_OPENING: Final = frozenset({*"(√‖⌊{∂ΣΠ∞", ONES})
+_OPENING: Final = frozenset({*"(√‖⌊{¬∂ΣΠ∞", ONES})
 _CLOSING: Final = {"(": ")", "[": "]", "|": "|", "‖": "‖", "⌊": "⌋", "{": "}"}
 
 
@@ -66,7 +66,7 @@ class Words:
         if token.text in ("|", "‖"):
             # Closing signs have no space before them, or else no operand behind.
             after = self.tokens[self.at + 1]
-            operand = after.kind in ("number", "name") or after.text in _OPENING
+            operand = after.kind in ("number", "name") or after.text in _OPENING | {*"|[-"}
             return token.spaced and token.tight and operand
         return token.kind == "sign" and (token.text in _OPENING or token.text == "[")
 
@@ -77,26 +77,3 @@ class Words:
             raise self.fault(opening.place, f"this {opening.text} is never closed")
         if token.text != _CLOSING[opening.text]:
             self.unexpected(token)
-
-    def below(self, token: Token) -> tuple[str, ...]:
-        """The letters under a sign: _n or _{n,k}."""
-        mark = self.next()
-        if mark.kind != "name" or mark.text[0] != "_":
-            raise self.fault(token.place, f"{token.text} needs letters: {token.text}_n v[n]")
-        return (mark.text[1:],) if mark.text != "_" else self.braced()
-
-    def braced(self) -> tuple[str, ...]:
-        """Letters in braces."""
-        opening = self.next()
-        if opening.text != "{":
-            self.unexpected(opening)
-        letters = []
-        while True:
-            letter, sign = self.next(), self.next()
-            if letter.kind != "name":
-                self.unexpected(letter)
-            letters.append(letter.text)
-            if sign.text == "}":
-                return tuple(letters)
-            if sign.text != ",":
-                self.unexpected(sign)
