@@ -33,6 +33,7 @@ _FIRST_OPERAND = 2
 # at least, tiles side by side that use a row at least.
 _SMALL_BYTES = 16 << 10
 _FEW_ROWS = 32
+_SQUARE = 16
 _FEW_TILES = 4
 _STATUS = ir.IntType(32)
 _BYTES = ir.IntType(8).as_pointer()
@@ -187,14 +188,23 @@ def _fill(kernel: _Kernel, block: _Block, continued: Pointer) -> None:
     continued.store(INDEX(0))
     with loop(kernel.number(0), kernel.cell(PRODUCTS)) as product:
         cells = kernel.product_cells(product)
-        with loop(kernel.number(0), cells.number(), kernel.scratch.depth) as start:
-            depth = (cells.number() - start).at_most(kernel.scratch.depth)
+        length = _stretch(cells.number(), kernel.scratch.depth)
+        with loop(kernel.number(0), cells.number(), length) as start:
+            depth = (cells.number() - start).at_most(length)
             _product(kernel, block, product, start, depth, continued.number() > 0)
             continued.store(INDEX(1))
     with builder.if_then(continued.number().compare("==", 0)):
         none = kernel.number(0)
         _panels(kernel, block, (kernel.own, none, none), none, (kernel.own, none), none, none,
                 none > 0)  # fmt: skip
+
+
+def _stretch(depth: Int, most: int) -> Int:
+    """The length of the stretches into which a depth is cut: about equal ones, but whole squares of
+    a transposition."""
+    parts = (depth + (most - 1)) // most
+    each = (depth + (parts - 1)) // parts.where(parts > 0, 1)
+    return each.rounded_up(_SQUARE).at_most(most)
 
 
 def _product(
