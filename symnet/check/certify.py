@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +11,7 @@ import numpy as np
 
 from symnet.diff import Nested, flatten, grad
 from symnet.errors import GraphError
-from symnet.expr import Expr, topological
+from symnet.expr import Expr, Origin, origin_here, topological
 from symnet.feeds import Feeds
 from symnet.formula import text
 from symnet.lazy import mpmath
@@ -21,7 +22,7 @@ from symnet.ops.reduction import SUM
 from symnet.reference import bind_leaves, interpret
 from symnet.reference.over_mpmath import MpmathNamespace
 from symnet.reference.over_numpy import NumpyNamespace
-from symnet.simplify import stabilize as stabilized
+from symnet.simplify import Firing, stabilize_report
 
 Array = np.ndarray[Any, Any]
 DIGITS: Final = (50, 400, 1600)
@@ -33,12 +34,16 @@ LIMITS: Final = {"float32": 1e3, "float64": 1e5}
 @dataclass(frozen=True)
 class Row:
     """One output or gradient: its largest error in units in the last place (infinite for a NaN or
-    an infinity that should be a number), and the node that loses most on the way to it."""
+    an infinity that should be a number), and the node that loses most on the way to it.
+    origin: where that was written, or what it came of. undefined: the formula has no value there,
+    as log(x) has none at -1."""
 
     name: str
     error: float
     node: Expr
     loss: float
+    origin: Origin
+    undefined: bool = False
 
     @property
     def lost(self) -> bool:
@@ -46,9 +51,11 @@ class Row:
         return not self.error <= LIMITS[str(self.node.dtype)]
 
     def __str__(self) -> str:
+        if self.undefined:
+            return f"{self.name}  undefined at these numbers"
         if self.error == 0:
             return f"{self.name}  exact"
-        where = f"most at {_short(text(self.node))} ({self.loss:.3g} ulp, {self.node.origin})"
+        where = f"most at {_short(text(self.node))} ({self.loss:.3g} ulp, {self.origin})"
         return f"{self.name}  {self.error:.3g} ulp  {'LOST, ' if self.lost else ''}{where}"
 
 
@@ -81,14 +88,16 @@ def certify(
     """The error of each output, and of each gradient of a scalar output, against the true value.
 
     The truth is what the formula as written gives in mpmath, at a precision at which the stable
-    spelling gives the same; where the formula itself is undefined, as sin(x)/x is at 0, the stable
+    spelling gives the same; where the formula itself gives no number, as sin(x)/x at 0, the stable
     spelling alone. Gradients are by the parameters, or without any by the floating-point inputs.
     stabilize: certify the spelling that runs by default; else the naive one. Slow: meant for a
-    few rows of data. GraphError for an output that is not floating point.
+    few rows of data. GraphError for an output that is not floating point, and where there is none.
     """
-    named = dict(_named(outputs))
-    written = list(named.values())
-    stable = stabilized(written)
+    named = list(_named(outputs))
+    if not named:
+        raise GraphError("certify: there are no outputs")
+    written = [node for _, node in named]
+    stable, firings = stabilize_report(written)
     running = stable if stabilize else written
     truth = _truth(written, stable, feeds, seed)
     nodes = topological(running)
@@ -104,19 +113,25 @@ def certify(
         for node in nodes
     }
     rows = []
-    for name, root, true in zip(named, running, truth, strict=True):
+    for (name, _), root, true in zip(named, running, truth, strict=True):
         worst, loss = _worst(root, errors)
         error = ulps(computed[root], true, root, sums)
-        rows.append(Row(name, error, worst, loss or error))
+        undefined = all(map(mpmath.isnan, np.asarray(true).flat)) and np.size(true) > 0
+        origin = _origin(worst, firings)
+        rows.append(Row(name, error, worst, loss or error, origin, undefined))
     return Certificate(rows)
 
 
 def _named(outputs: Nested) -> Iterator[tuple[str, Expr]]:
     """The outputs and their gradients, with names."""
-    for place, node in enumerate(flatten(outputs)):
+    nodes = flatten(outputs)
+    keys = list(outputs) if isinstance(outputs, Mapping) and len(outputs) == len(nodes) else None
+    for place, node in enumerate(nodes):
         if node.dtype not in FLOATS:
             raise GraphError(f"certify: {text(node)} is {node.dtype}, not floating point")
         label = node.name or (f"output {place}" if place else "value")
+        if keys is not None:
+            label = str(keys[place])
         yield label, node
         if node.shape != ():
             continue
@@ -145,19 +160,24 @@ def _truth(
         pairs = [(found[a], found[b]) for a, b in zip(written, stable, strict=True)]
         if all(_agree(a, b) for a, b in pairs):
             break
-    return [np.where(_undefined(a), b, a) for a, b in pairs]
+    return [np.where(_undefined(a, b), b, a) for a, b in pairs]
 
 
-def _undefined(values: Array) -> Array:
-    flat = [bool(mpmath.isnan(value)) for value in np.asarray(values).flat]
-    return np.array(flat, bool).reshape(np.shape(values))
+def _undefined(written: Array, stable: Array) -> Array:
+    """Where only the stable spelling gives a number: the other one is undefined there, or would
+    need more digits still, as log(1 - sigmoid(10000)) does."""
+    pairs = zip(np.asarray(written).flat, np.asarray(stable).flat, strict=True)
+    flat = [bool(mpmath.isnan(a) or (mpmath.isinf(a) and mpmath.isfinite(b))) for a, b in pairs]
+    return np.array(flat, bool).reshape(np.shape(written))
 
 
 def _agree(left: Array, right: Array) -> bool:
     """Whether two spellings give the same numbers, wherever the first gives one."""
 
     def same(a: Any, b: Any) -> bool:
-        return bool(mpmath.isnan(a) or a == b or abs(a - b) <= abs(a) * mpmath.mpf("1e-25"))
+        if mpmath.isnan(a) or a == b:
+            return True
+        return bool(mpmath.isfinite(a) and abs(a - b) <= abs(a) * mpmath.mpf("1e-25"))
 
     pairs = zip(np.asarray(left).flat, np.asarray(right).flat, strict=True)
     return all(same(a, b) for a, b in pairs)
@@ -203,3 +223,21 @@ def _worst(root: Expr, errors: Mapping[Expr, float]) -> tuple[Expr, float]:
         if gain > most:
             worst, most = node, gain
     return worst, most
+
+
+def _origin(node: Expr, firings: Sequence[Firing]) -> Origin:
+    """Where a node was written; of one that a rule or the chain rule made, which has the place of
+    this very call, where the nearest thing below it was that the user wrote."""
+    here = origin_here()
+    became = {firing.right: firing.left for firing in firings}
+    reached = {node: None}
+    waiting = deque(reached)
+    while waiting:
+        each = waiting.popleft()
+        source = became.get(each, each)
+        if source.origin != here and source.args:
+            return source.origin
+        fresh = [arg for arg in (*source.args, *each.args) if arg not in reached]
+        reached |= dict.fromkeys(fresh)
+        waiting.extend(fresh)
+    return node.origin
