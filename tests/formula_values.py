@@ -6,6 +6,8 @@ as many as their neighbours need, and where nothing says how long, the line's sh
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -13,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from symnet.formula import Sheet
+from symnet.formula.components import component
+from symnet.formula.naming import readable
 from symnet.formula.sheet import Line
 from symnet.formula.translate import Translator
 from symnet.formula.tree import (
@@ -49,12 +53,28 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
     "log": np.log,
     "sin": np.sin,
+    "tan": np.tan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "arcsin": np.arcsin,
+    "arccos": np.arccos,
+    "arctan": np.arctan,
+    "arsinh": np.arcsinh,
+    "arcosh": np.arccosh,
+    "artanh": np.arctanh,
+    "atan2": np.arctan2,
+    "hypot": np.hypot,
+    "erf": np.vectorize(math.erf),
+    "erfc": np.vectorize(math.erfc),
+    "min": lambda *xs: reduce(np.minimum, xs),
+    "¬": np.logical_not,
     "cos": np.cos,
     "tanh": np.tanh,
     "sech": lambda x: 1 / np.cosh(x),
     "σ": lambda x: 1 / (1 + np.exp(-x)),
     "softplus": lambda x: np.log1p(np.exp(x)),
-    "max": np.maximum,
+    "max": lambda *xs: reduce(np.maximum, xs),
+    "argmax": lambda *xs: np.argmax(xs),
     "sign": np.sign,
     "diag": lambda x: np.diag(np.ravel(x)),
     "col": lambda x: x[:, None],
@@ -74,9 +94,13 @@ SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "≥": np.greater_equal,
     "=": np.equal,
     "≠": np.not_equal,
+    "∧": np.logical_and,
+    "\N{LOGICAL OR}": np.logical_or,
 }
-FOLDS: dict[str, Callable[[Any, Any], Any]] = {
+FOLDS: dict[str, Any] = {
     "Σ": np.add,
+    "Π": np.multiply,
+    "argmax": None,
     "max": np.maximum,
     "min": np.minimum,
 }
@@ -154,9 +178,9 @@ def _symbol(symbol: Symbol, env: Env) -> Any:
 def _blocks(formula: Blocks, env: Env) -> Any:
     """The blocks one after another; what is 0 is as large as the blocks beside it."""
     parts = [np.asarray(value(item, env)) for item in formula.items]
-    rank = max(part.ndim for part in parts)
+    rank = max(1, *(part.ndim for part in parts))
     axis = 0 if formula.stacked else rank - 1
-    whole = next(part for part in parts if part.ndim == rank)
+    whole = next((part for part in parts if part.ndim == rank), np.ones(1))
     filled = []
     for part, size in zip(parts, formula.sizes, strict=True):
         shape = list(whole.shape)
@@ -178,8 +202,16 @@ def _indexed(formula: Element, env: Env) -> Any:
 
 def _index(index: Formula, env: Env) -> Any:
     if isinstance(index, Symbol) and ":" in index.name:
-        return slice(*(int(part) if part else None for part in index.name.split(":")))
+        return slice(*(_place(part, env) for part in index.name.split(":")))
     return np.asarray(value(index, env)).astype(int)
+
+
+def _place(text: str, env: Env) -> int | None:
+    """A place such as 3, N or N - 1; nothing is None."""
+    found = None
+    for sign, name, digits in re.findall(r"([+-]?) ?(?:([A-Za-z]\w*)|(\d+))", text):
+        found = (found or 0) + (-1 if sign == "-" else 1) * int(digits or env[name])
+    return found
 
 
 def _product(formula: MatrixProduct, env: Env) -> Any:
@@ -220,7 +252,10 @@ def _fold(fold: Fold, env: Env) -> Any:
                     sizes.add(base.shape[axis])
     (size,) = sizes
     terms = [value(body, {**env, letter.name: k}) for k in range(size)]
-    return reduce(FOLDS[fold.name], terms)
+    if fold.name == "argmax":
+        return np.argmax(terms, axis=0)
+    start = {"Σ": [0.0], "Π": [1.0]}.get(fold.name, [])
+    return reduce(FOLDS[fold.name], [*start, *terms])
 
 
 def printed_value(translator: Translator, formula: Formula, env: Env) -> Any:
@@ -286,3 +321,18 @@ def sheet_values(sheet: Sheet, given: Env) -> dict[str, Any]:
         kept = found if isinstance(line.left, Partial) else values
         kept[name.name] = line_value(line, values)
     return found
+
+
+def component_values(
+    equations: tuple[Sequence[Definition], Sequence[Definition]], given: Mapping[str, Any]
+) -> list[float]:
+    """The right sides of a scalar form, from the components of what is given."""
+    results, where = equations
+    known: dict[str, Any] = {}
+    for name, array in given.items():
+        for place in np.ndindex(*np.shape(array)):
+            symbol = component(Symbol(readable(name)), place, np.shape(array))
+            known[symbol.name] = np.asarray(array)[place]
+    for definition in where:
+        known[definition.left.name] = value(definition.right, known)  # type: ignore[attr-defined]
+    return [float(value(definition.right, known)) for definition in results]

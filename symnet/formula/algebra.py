@@ -335,6 +335,8 @@ def transpose(formula: Formula) -> Formula:
     body = product.body
     if body is None or (isinstance(body, Apply) and body.name == "diag"):
         return formula
+    if body == MatrixProduct((ONES, Transpose(ONES))):
+        return formula
     turned = body.base if isinstance(body, Transpose) else Transpose(_vector(body))
     return plain(replace(product, body=turned))
 

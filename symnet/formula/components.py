@@ -39,6 +39,7 @@ from symnet.ops.gather import parts
 from symnet.ops.leaves import NAMED, UNKNOWN
 from symnet.ops.pointwise import Pointwise
 from symnet.ops.reduction import Reduction
+from symnet.sizes import Size
 
 MOST = 5000  # components, terms of a sum, symbols and numbers
 Array = np.ndarray[Any, Any]
@@ -300,6 +301,11 @@ def _folded(name: str, items: Sequence[Formula]) -> Formula:
 
 def _require_small(node: Expr) -> None:
     """GraphError where an axis is a named size or the elements are too many to be written out."""
+    if isinstance(node.attrs.get("size"), Size):
+        raise GraphError(
+            f"the scalar form writes numbers, but {node.attrs['size']} is a named size: give it a "
+            f"number, such as 3 (at {node.origin})"
+        )
     for axis, size in enumerate(node.shape):
         if not isinstance(size, int):
             raise GraphError(

@@ -194,14 +194,15 @@ class Elements(Moves):
                 self.named[inner] = name
 
     def _leaf(self, node: Expr, indices: Indices) -> Formula:
-        if node.op is IOTA:
+        if node.op is IOTA and COLON not in indices:
             return indices[0]
         if node.op is CONSTANT and node.ndim and COLON not in indices:
             slopes = affine(node.attrs["value"])
             if slopes is not None:
                 terms = [shifted(i, ZERO, by) for i, by in zip(indices, slopes[1:], strict=True)]
                 return total([*terms, Number(Fraction(slopes[0]))], True)
-        if node.op.name == "identity" and node not in self.named:
+        identity = node.op.name == "identity" and node not in self.named
+        if identity and COLON not in indices:
             return Fence("bracket", Relation("=", *indices))
         return self.bracketed(node, _shown(node, indices))
 

@@ -100,6 +100,17 @@ class Equations(Views):
             return Definition(symbol, self.body(node))
         return written
 
+    def whole(self, node: Expr) -> Formula:
+        """What the node is; by a name that is defined by elements, if it has no matrix form."""
+        moment = self.moment()
+        right = self.body(node)
+        if not clumsy(right, set()):
+            return right
+        self.undo(moment)
+        symbol = Symbol(self.names.fresh("T", numbered=True))
+        self.definitions.append(self.elementwise(node, symbol))
+        return symbol
+
     def is_plain(self, node: Expr, right: Formula, before: int) -> bool:
         """Whether a matrix form reads well: no word in the place of a sign, no name that serves
         nothing else, and no row sums for a column that has a name of its own."""

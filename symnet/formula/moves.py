@@ -235,6 +235,7 @@ class Moves:
             found = self.element(inner, tuple(own))
         for condition in conditions:
             found = multiply(scaled(found, True), scaled(condition, True))
+        self.cut |= symbols(tuple(bound))
         return self.folded(bound, sizes, found) if bound else found
 
 

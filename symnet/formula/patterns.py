@@ -23,7 +23,7 @@ def column(node: Expr) -> Expr | None:
     source = core(inner)
     if inner.op is not RESHAPE or inner is source or inner.ndim <= source.ndim:
         return None
-    if inner.shape == (1,) * (inner.ndim - source.ndim) + source.shape:
+    if inner.shape != source.shape + (1,) * (inner.ndim - source.ndim):
         return None
     if is_scalar(source):
         return None

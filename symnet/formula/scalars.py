@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from symnet.expr import Expr
-from symnet.formula.algebra import divide, literal, multiply, negate, power, scaled
+from symnet.formula.algebra import divide, literal, multiply, negate, plain, power, scaled
 from symnet.formula.sums import total
 from symnet.formula.tree import (
     EULER,
@@ -123,6 +123,23 @@ def _log1p(given: Operands) -> Formula:
     return _log(total([ONE, given.formulas[0]], given.all_scalar))
 
 
+def _weighted_log(given: Operands, argument: Formula) -> Formula:
+    """x log y, which is 0 where x is."""
+    product = multiply(given.product(0), scaled(_log(argument), given.scalar[1]))
+    return Piecewise(Relation("=", given.formulas[0], ZERO), ZERO, product)
+
+
+def _polynomial(given: Operands) -> Formula:
+    """c_0 + c_1 x + c_2 x² + ..."""
+    (base,), scalar = given.formulas, given.all_scalar
+    terms = []
+    for degree, coefficient in enumerate(given.node.attrs["coefficients"]):
+        number = scaled(literal(coefficient, given.node.dtype), True)
+        raised = power(base, Number(Fraction(degree)), not scalar)
+        terms.append(multiply(number, scaled(raised, scalar)) if degree else plain(number))
+    return total(terms, scalar)
+
+
 def _relation(given: Operands) -> Formula:
     sign = _RELATIONS[given.node.op.name]
     left, right = given.formulas
@@ -157,7 +174,7 @@ def _opposite(condition: Formula) -> Formula:
     """The condition that holds where this one does not (for numbers, not NaN)."""
     if isinstance(condition, Relation) and condition.sign in _OPPOSITE:
         return Relation(_OPPOSITE[condition.sign], condition.left, condition.right)
-    return Apply("not", (condition,), r"\neg")
+    return Apply("¬", (condition,), r"\neg")
 
 
 def _may_be_infinite(formula: Formula) -> bool:
@@ -203,7 +220,13 @@ _SPELLED: dict[str, Callable[[Operands], Formula]] = {
     "where": _where,
     "logical_and": _logical("∧"),
     "logical_or": _logical("\N{LOGICAL OR}"),
-    "logical_not": lambda given: Apply("not", tuple(given.formulas), r"\neg"),
+    "logical_not": lambda given: _opposite(given.formulas[0]),
+    "isfinite": lambda given: Relation("<", Fence("abs", given.formulas[0]), Symbol("∞")),
+    "xlogy": lambda given: _weighted_log(given, given.formulas[1]),
+    "xlog1py": lambda given: _weighted_log(
+        given, total([ONE, given.formulas[1]], given.all_scalar)
+    ),
+    "polynomial": lambda given: _polynomial(given),
     **dict.fromkeys(_RELATIONS, _relation),
 }
 

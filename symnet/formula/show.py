@@ -25,7 +25,7 @@ def _translated(expr: Expr, form: str) -> tuple[Formula, Sequence[Definition]]:
     translator = Translator([expr], expand=form == "index")
     translator.define_long([expr])
     if form == "matrix":
-        body = translator.body(expr)
+        body = translator.whole(expr)
         return body, translator.needed([body])
     indices = translator.letters(expr.shape)
     with translator.inside(indices):

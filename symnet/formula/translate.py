@@ -53,7 +53,7 @@ from symnet.ops.leaves import NAMED, UNKNOWN
 from symnet.ops.pointwise import Pointwise
 from symnet.ops.reduction import SOFTMAX, SUM, Reduction
 from symnet.ops.table import add
-from symnet.ops.views import IOTA
+from symnet.ops.views import IDENTITY, IOTA
 
 _SMALL = 9  # a constant array of no more elements is written out
 
@@ -222,6 +222,9 @@ class Translator(Equations):
         if row.name == "logsumexp":
             return self._reduction(node, (COLON,) * node.ndim)
         whole = scaled(self.array(arg), scalar=False)
+        hollow = any(core(part).op is IDENTITY for part in arg.args)
+        if hollow or (node.ndim > 1 and not isinstance(whole.body, Symbol)):
+            return self.introduce(node, "T", True)
         if not isinstance(whole.body, (Symbol, Sum, MatrixProduct, Transpose)):
             return self._reduction(node, (COLON,) * node.ndim)
         sizes = [arg.shape[axis] for axis in axes]
@@ -232,6 +235,9 @@ class Translator(Equations):
         return fold(row, bound, sizes, part)
 
     def _whole_gather(self, node: Expr) -> Formula:
+        number = repeated_number(node.args[0])
+        if number is not None:
+            return self.array(broadcast(number, node.shape))
         source, index, out = parts(node.attrs["spec"])
         place = source.index("*")
         if out != source[:place] + index + source[place + 1 :]:

@@ -14,7 +14,7 @@ from symnet.formula.algebra import (
 from symnet.formula.blocks import row_of
 from symnet.formula.elements import Elements
 from symnet.formula.naming import core, is_scalar, is_squeeze
-from symnet.formula.narrow import narrowed
+from symnet.formula.narrow import narrowed, repeated_number
 from symnet.formula.patterns import index_range
 from symnet.formula.products import as_matrix_product
 from symnet.formula.readings import Reading, diagonal, pick
@@ -36,7 +36,7 @@ from symnet.formula.tree import (
     Transpose,
 )
 from symnet.ops.contraction import EINSUM
-from symnet.ops.core import BOOL, BROADCAST, CAST
+from symnet.ops.core import BOOL, BROADCAST, CAST, broadcast
 from symnet.ops.pointwise import Pointwise
 from symnet.ops.views import IDENTITY, RESHAPE
 from symnet.sizes import Shape, show_shape
@@ -89,6 +89,10 @@ class Views(Elements):
         return self._sliced(node, drop=False)
 
     def _sliced(self, node: Expr, drop: bool) -> Formula:
+        number = repeated_number(node.args[0])
+        if number is not None:
+            kept = tuple(size for size in node.shape if size != 1) if drop else node.shape
+            return self.array(broadcast(number, kept))
         indices = []
         for start, step, size, whole in zip(
             node.attrs["start"],
@@ -147,7 +151,7 @@ class Views(Elements):
         if found is not None:
             return found
         places = tuple(
-            COLON if size == whole else index_range(first, step, size)
+            COLON if (size, step) == (whole, 1) else index_range(first, step, size)
             for first, step, size, whole in zip(
                 start, node.attrs["step"], inner.shape, node.shape, strict=True
             )

@@ -57,7 +57,7 @@ def scalar_equations(expr: Expr) -> tuple[list[Definition], list[Definition]]:
     components = Components([expr], named)
     written = components.body(expr)
     left = _left_side(expr, named, names)
-    results = _equations(left, expr, written)
+    results = _equations(left, expr, written, trivial=True)
     nodes = [node for node in order if node.args and node in named and node is not expr]
     distinct = {named[node]: node for node in nodes}
     rests = [definition.right for definition in results]
@@ -99,7 +99,9 @@ def _derived_by(expr: Expr) -> Expr | None:
     return next((leaf for leaf in alike if grad(loss, leaf) is expr), None)
 
 
-def _equations(left: Formula, node: Expr, written: Array) -> list[Definition]:
+def _equations(
+    left: Formula, node: Expr, written: Array, trivial: bool = False
+) -> list[Definition]:
     shape = [int(size) for size in node.shape]
     found = []
     for place in np.ndindex(*shape):
@@ -110,7 +112,7 @@ def _equations(left: Formula, node: Expr, written: Array) -> list[Definition]:
             assert isinstance(left, Symbol)
             own = component(left, place, shape)
         right: Formula = written.item(place) if shape else written.item()
-        if own != right:
+        if trivial or own != right:
             found.append(Definition(own, right))
     return found
 
