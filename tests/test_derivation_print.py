@@ -177,3 +177,15 @@ def test_paths_without_names_on_their_way_are_told_apart() -> None:
     assert len({line.partition(":")[0] for line in lines[:3]}) == 3
     latex = sn.paths(loss, wrt).latex()
     assert r"L \to v_6 \to v_5" in latex
+
+
+def test_on_a_page_a_part_of_a_sum_is_no_equation() -> None:
+    loss, wrt, feeds = shared_weight()
+    derivation = sn.derive(loss, wrt, feeds)
+    page = derivation.html()
+    assert page.count("<details") == len(derivation.steps)
+    assert page.count(" goes: <math") == sum(step.shared and not step.scalar
+                                             for step in derivation.steps)  # fmt: skip
+    assert "paths meet: the sum of steps" in page
+    assert derivation.html(opened=True).count(" open>") == len(derivation.steps)
+    assert page.count("here: ") == len(derivation.steps)

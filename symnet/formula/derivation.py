@@ -9,7 +9,7 @@ from typing import Any
 from symnet.errors import GraphError
 from symnet.expr import Expr, topological
 from symnet.formula.compose import Values
-from symnet.formula.derivation_page import page
+from symnet.formula.derivation_page import ELSEWHERE, page
 from symnet.formula.graph import active_nodes, require_scalar
 from symnet.formula.notation import Notation, StepFormulas
 from symnet.formula.printer import Printer
@@ -56,6 +56,7 @@ class Derivation:
         printer = TextPrinter()
         rows = [printer.show(line) for line in self.notation.forward()]
         rows += [printer.show(line) for line in self.notation.legend()]
+        rows += [ELSEWHERE] if self.notation.deltas else []
         shown = [self.notation.of(step) for step in self.steps]
         for step, formulas in zip(self.steps, shown, strict=True):
             rows += self._text(step, formulas)
@@ -92,6 +93,7 @@ class Derivation:
         printer = LatexPrinter()
         rows = [f"& {printer.show(line)}" for line in self.notation.forward()]
         rows += [f"& {printer.show(line)}" for line in self.notation.legend()]
+        rows += [f"& \\text{{{ELSEWHERE}}}"] if self.notation.deltas else []
         shown = [self.notation.of(step) for step in self.steps]
         for step, formulas in zip(self.steps, shown, strict=True):
             local = printer.show(formulas.local)

@@ -12,6 +12,7 @@ from symnet.formula.notation import Notation, StepFormulas
 from symnet.formula.steps import Step
 from symnet.formula.tree import Definition
 
+ELSEWHERE = "elements of local Jacobians that are not written are 0"
 _FAINT = 'style="opacity: 0.75"'
 _STEP = 'style="margin: 0.4em 0"'
 _LINE = 'style="margin: 0.4em 0 0.4em 1.5em"'
@@ -41,6 +42,7 @@ def page(derivation: Derived, opened: bool) -> str:
     shown = [notation.of(step) for step in derivation.steps]
     result = notation.result(derivation.gradient)
     parts = [_lines([*notation.forward(), *notation.legend()])]
+    parts += [f"<p {_FAINT}>{ELSEWHERE}</p>"] if notation.deltas else []
     for step, formulas in zip(derivation.steps, shown, strict=True):
         parts.append(_step(step, formulas, derivation.meeting(step), opened))
     where = notation.where(shown, result)
@@ -64,7 +66,10 @@ def _step(step: Step, formulas: StepFormulas, meeting: str, opened: bool) -> str
     shape = f" <span {_FAINT}>{escape(step.shape)}</span>" if step.shape else ""
     rows = [("local derivative" if step.scalar else "local Jacobian", _chain([formulas.local]))]
     if formulas.handed is not None:
-        rows.append(("adds" if step.shared else "hands on", _chain([formulas.handed])))
+        handed = formulas.handed
+        # Where paths meet this is but a part of the adjoint, and no equation.
+        part = (f"to {equation([handed.left])} goes", equation([handed.right]))
+        rows.append(part if step.shared else ("hands on", _chain([handed])))
     rows += [("where", _chain([line])) for line in formulas.where]
     rows.append(("so far", _chain(formulas.so_far) + shape + escape(meeting)))
     rows += [("here", escape(step.values))] if step.values else []
