@@ -17,18 +17,23 @@ _STEPS: Final = (1, 2, 2.5, 5, 10)
 
 
 def line_chart(
-    series: Mapping[str, Sequence[float]], title: str, across: str = "epoch", first: int = 0
+    series: Mapping[str, Sequence[float]],
+    title: str,
+    across: str = "epoch",
+    first: int = 0,
+    linear: bool = False,
 ) -> str:
     """Each series over its position, the first of which is `first`, as one `<svg>` element.
 
-    The height is on a logarithmic scale where all values are positive and the largest is at
-    least 50 times the smallest. Values that are not finite are left out, and the line is broken.
+    Unless `linear`, the height is on a logarithmic scale where all values are positive and the
+    largest is at least 50 times the smallest. Values that are not finite are left out, and the
+    line is broken.
     """
     finite = [v for values in series.values() for v in values if math.isfinite(v)]
     longest = max((len(values) for values in series.values()), default=0)
     if not finite:
         return ""
-    logarithmic = min(finite) > 0 and max(finite) >= 50 * min(finite)
+    logarithmic = not linear and min(finite) > 0 and max(finite) >= 50 * min(finite)
     scale = _Scale(first, first + max(longest - 1, 1), min(finite), max(finite), logarithmic)
     parts = [_frame(scale, title, across)]
     for place, (name, values) in enumerate(series.items()):

@@ -48,7 +48,9 @@
   const output = document.getElementById("epoch-text");
   const button = document.getElementById("play");
   const context = canvas.getContext("2d");
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const scheme = window.matchMedia("(prefers-color-scheme: dark)");
+  // Paper is white, whatever the screen is.
+  const dark = { printing: false, get matches() { return scheme.matches && !this.printing; } };
   const decode = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
   const maps = plane.maps.map(decode);
   const palette = [[230, 97, 1], [94, 60, 153], [0, 136, 98], [202, 0, 90], [0, 110, 180], [150, 120, 0], [90, 90, 90], [180, 60, 60], [20, 140, 160], [120, 80, 200]];
@@ -151,7 +153,7 @@
     return found;
   };
   const axes = () => {
-    context.fillStyle = getComputedStyle(document.body).color;
+    context.fillStyle = dark.matches ? "#e6e6e1" : "#1c1f24";
     context.font = "13px system-ui, sans-serif";
     context.textAlign = "center";
     steps(plane.left[0], plane.right[0]).forEach((x) => context.fillText(x, toX(x), H - 10));
@@ -187,6 +189,9 @@
     }, 80);
   });
   slider.addEventListener("input", () => { if (timer) stop(); draw(); });
-  dark.addEventListener("change", draw);
+  scheme.addEventListener("change", draw);
+  for (const [name, printing] of [["beforeprint", true], ["afterprint", false]]) {
+    window.addEventListener(name, () => { dark.printing = printing; draw(); });
+  }
   draw();
 })();

@@ -129,13 +129,16 @@ def costs(explanation: Explanation, sizes: Mapping[str, int]) -> str:
 
 
 def _count(count: Dimension) -> str:
-    text = str(count).replace("*", "·")
+    text = str(count).replace("*", "·").replace(" - ", " − ")
     return escape(text) if len(text) < 60 else f"{escape(text[:57])}…"
 
 
 def training(curves: Mapping[str, Mapping[str, Sequence[float]]], rule: str, ended: str) -> str:
     """Curves over the epochs, and the rule by which the parameters moved."""
-    drawn = "".join(line_chart(series, title, first=1) for title, series in curves.items())
+    drawn = "".join(
+        line_chart(series, title, first=1, linear=title == "rate")
+        for title, series in curves.items()
+    )
     said = f"<p>{escape(ended)}</p>" if ended else ""
     stated = f'<pre class="rule">{escape(rule)}</pre>' if rule else ""
     return f'{said}<div class="charts">{drawn}</div>{stated}'

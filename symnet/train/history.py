@@ -54,7 +54,8 @@ class History:
 
     def _repr_html_(self) -> str:
         charts = "".join(
-            line_chart(series, title, first=1) for title, series in self.curves().items()
+            line_chart(series, title, first=1, linear=title == "rate")
+            for title, series in self.curves().items()
         )
         return (
             f'<div class="symnet"><div>{escape(str(self))}</div>'
