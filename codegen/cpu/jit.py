@@ -34,9 +34,6 @@ _RESTRICTED = {
     "bool_restrict": types.CPointer(types.uint8),
 }
 
-# What is written as LLVM code leaves little to do.
-_LEVEL = 1
-
 # Numba reports each step of each compilation at a level that some programs show.
 logging.getLogger("numba").setLevel(logging.WARNING)
 
@@ -149,11 +146,17 @@ def _assembled(text: str, symbol: str) -> Any:
 
 
 def _optimised(code: str) -> Any:
-    machine = target_machine()
+    """What is written as LLVM code leaves little to do: a few passes instead of a whole pipeline."""
     module = llvm.parse_assembly(code)
-    options = llvm.create_pipeline_tuning_options(speed_level=_LEVEL)
-    passes = llvm.create_pass_builder(machine, options)
-    passes.getModulePassManager().run(module, passes)
+    builder = llvm.create_pass_builder(target_machine(), llvm.create_pipeline_tuning_options())
+    passes = llvm.create_new_function_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_new_gvn_pass()
+    for function in module.functions:
+        if not function.is_declaration:
+            passes.run(function, builder)
     return module
 
 
