@@ -146,7 +146,7 @@ def _assembled(text: str, symbol: str) -> Any:
 
 
 def _optimised(code: str) -> Any:
-    """What is written as LLVM code leaves little to do: a few passes instead of a whole pipeline."""
+    """What is written as LLVM code leaves little to do: a few passes, not a whole pipeline."""
     module = llvm.parse_assembly(code)
     builder = llvm.create_pass_builder(target_machine(), llvm.create_pipeline_tuning_options())
     passes = llvm.create_new_function_pass_manager()
