@@ -140,10 +140,10 @@ def _spread(
     """The expression with an axis wherever the result has one; a number stays a number."""
     if not expr.shape:
         return expr
-    ahead = [scope[a].size if a in value.letters else 1 for a in letters]
+    ahead = sizes(scope[a] if a in value.letters else Extent(1) for a in letters)
     own = (*ahead, *sizes(axes))
     if own[len(own) - expr.ndim :] != expr.shape:
-        expr = reshape(expr, own)  # type: ignore[arg-type]
+        expr = reshape(expr, own)
     # Letters may be of one size; that an axis stands twice is then meant.
     return broadcast(expr, sizes(extents)) if letters else expr
 

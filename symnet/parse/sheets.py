@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from symnet.errors import ShapeError
 from symnet.expr import Expr
 from symnet.parse.formulas import define, grammar_of, meaning_of
 from symnet.parse.meaning import Meaning
@@ -73,10 +74,17 @@ def parse_sheet(
     require_text(text, LONGEST_SHEET)
     given = {normal_name(name): known(expr) for name, expr in names.items()}
     meaning = meaning_of(text, given, names, functions, open=False)
-    defined: dict[str, None] = {}
+    defined: dict[str, _Entry] = {}
     for entry in _entries(text):
-        defined |= dict.fromkeys(_defined(meaning, entry))
-    return {name: meaning.names[name].expr for name in defined if name}
+        defined |= dict.fromkeys(_defined(meaning, entry), entry)
+    return {name: _known(meaning, name, entry) for name, entry in defined.items() if name}
+
+
+def _known(meaning: Meaning, name: str, entry: _Entry) -> Expr:
+    try:
+        return meaning.names[name].expr
+    except ShapeError as error:
+        raise fault(meaning.text, entry.equations[0][0][0], f"{name}: {error}") from None
 
 
 def _entries(text: str) -> Iterator[_Entry]:
@@ -107,7 +115,7 @@ def _defined(meaning: Meaning, entry: _Entry) -> Iterator[str]:
         if not _is_notation(meaning, note):
             yield define(meaning, note)
     if not _is_notation(meaning, main):
-        yield define(meaning, main, _shape(meaning, entry.shape) if entry.shape else ())
+        yield define(meaning, main, _shape(meaning, entry.shape) if entry.shape else None)
 
 
 def _equation(meaning: Meaning, parts: Sequence[_Span]) -> Equation:
