@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from symnet.diff import adjoints
 from symnet.expr import Expr, topological
-from symnet.formula.graph import active_nodes, require_scalar, targets_of, with_names
+from symnet.formula.graph import active_nodes, require_scalar, targets_of
+from symnet.formula.layers import with_names
 from symnet.formula.notation import Notation
 from symnet.formula.steps import silent_nodes
 from symnet.formula.text import TextPrinter

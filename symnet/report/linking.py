@@ -13,7 +13,8 @@ import numpy as np
 
 from symnet.diff import adjoints
 from symnet.expr import Expr, topological
-from symnet.formula.graph import active_nodes, with_names
+from symnet.formula.graph import active_nodes
+from symnet.formula.layers import with_names
 from symnet.formula.sheet import Sheet
 from symnet.formula.text import TextPrinter
 from symnet.formula.tree import Formula
