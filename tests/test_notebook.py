@@ -66,6 +66,10 @@ def test_a_model_whose_input_is_unknown_still_counts_its_parameters():
     net = sn.nn.Sequential(sn.tanh, sn.nn.Dense(3, 2))
     rows = Cells(net._repr_html_()).rows
     assert [row[1:] for row in rows[1:]] == [["", "0", ""], ["", "8", ""], ["", "8", ""]]
+    misfit = sn.nn.Sequential(sn.nn.Dense(3, 2), sn.nn.Dense(5, 1), sn.tanh)
+    rows = Cells(misfit._repr_html_()).rows
+    assert [row[1] for row in rows[1:]] == ["N×2", "", "", ""]
+    assert [row[2] for row in rows[1:]] == ["8", "6", "0", "14"]
     assert Cells(sn.nn.Sequential()._repr_html_()).rows[1:] == [["together", "", "0", ""]]
 
 

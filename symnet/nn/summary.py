@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from symnet.cost import operation_count
+from symnet.errors import SymnetError
 from symnet.expr import Expr
 from symnet.ops.leaves import input as input_leaf
 from symnet.sizes import Dimension, add_sizes, scale_size, show_shape
@@ -30,7 +31,8 @@ class LayerRow:
 
 def layer_rows(layers: Iterable[Any]) -> list[LayerRow]:
     """The layers in order. What comes in has N rows of as many numbers as the first layer takes;
-    if that does not say, shapes and operations stay unknown."""
+    if that does not say, or a layer takes something else, shapes and operations stay unknown from
+    there on."""
     listed = list(layers)
     width = getattr(listed[0], "inputs", None) if listed else None
     x = input_leaf("X", ("N", width)) if isinstance(width, int) else None
@@ -40,13 +42,24 @@ def layer_rows(layers: Iterable[Any]) -> list[LayerRow]:
         own = [p for p in _parameters(layer) if p not in seen]
         seen.update(own)
         count = sum(math.prod(map(int, p.shape)) for p in own)
-        if x is None:
+        before, x = x, _after(layer, x)
+        if before is None or x is None:
             rows.append(LayerRow(_name(layer), count))
             continue
-        before, x = x, layer(x)
         added = add_sizes(operation_count(x).total, scale_size(operation_count(before).total, -1))
         rows.append(LayerRow(_name(layer), count, show_shape(x.shape), added))
     return rows
+
+
+def _after(layer: Any, x: Expr | None) -> Expr | None:
+    """The layer's result; None where nothing is known of what comes in, or it is not rows."""
+    if x is None:
+        return None
+    try:
+        result = layer(x)
+    except SymnetError:
+        return None
+    return result if isinstance(result, Expr) else None
 
 
 def _parameters(layer: Any) -> list[Expr]:
