@@ -34,6 +34,7 @@ from symnet.formula.scalars import (
 from symnet.formula.tree import (
     COLON,
     ONE,
+    ZERO,
     Apply,
     Element,
     Fence,
@@ -221,6 +222,10 @@ class Translator(Equations):
             return self._reduction(node, ())
         if row.name == "logsumexp":
             return self._reduction(node, (COLON,) * node.ndim)
+        own = self.loose(arg).shape
+        repeats = len(own) == arg.ndim and set(node.shape) != {1}
+        if repeats and {own[k] for k in range(arg.ndim) if k not in axes} == {1}:
+            return self._repeated_reduction(node)
         whole = scaled(self.array(arg), scalar=False)
         hollow = any(core(part).op is IDENTITY for part in arg.args)
         if hollow or (node.ndim > 1 and not isinstance(whole.body, Symbol)):
@@ -233,6 +238,17 @@ class Translator(Equations):
         indices = tuple(folded.get(axis, COLON) for axis in range(arg.ndim))
         part = multiply(replace(whole, body=None), scaled(Element(whole.body, indices), True))
         return fold(row, bound, sizes, part)
+
+    def _repeated_reduction(self, node: Expr) -> Formula:
+        """A reduction of what is the same along all axes that stay: one number, repeated."""
+        (arg,), axes, row = node.args, node.attrs["axes"], node.op
+        assert isinstance(row, Reduction)
+        sizes = [arg.shape[axis] for axis in axes]
+        bound = dict(zip(axes, self.letters(sizes), strict=True))
+        indices = tuple(bound.get(axis, ZERO) for axis in range(arg.ndim))
+        with self.inside(indices):
+            body = self.element(arg, indices)
+        return spread(Reading(self.fold(row, tuple(bound.values()), sizes, body), ()), node.shape)
 
     def _whole_gather(self, node: Expr) -> Formula:
         number = repeated_number(node.args[0])
