@@ -69,13 +69,7 @@ def compile_text(text: str, symbol: str) -> bytes:
     object cannot be given.
     """
     assembled = _assembled(text, symbol)
-    unknown = sorted(
-        function.name
-        for function in assembled.functions
-        if function.is_declaration
-        and not function.name.startswith("llvm.")
-        and function.name not in SYMBOLS
-    )
+    unknown = _unknown(assembled)
     if unknown:
         raise CompileError(f"kernel {symbol} calls {', '.join(unknown)}, which may not be\n{text}")
     return bytes(target_machine().emit_object(assembled))
@@ -133,21 +127,15 @@ def _assembled(text: str, symbol: str) -> Any:
     restricted = _lift(tree)
     module = _module(tree, symbol)
     if hasattr(module, "llvm"):
-        return _optimised(module.llvm(symbol))
+        return _tidied(llvm.parse_assembly(module.llvm(symbol)))
     try:
-        body, name = _compiled(module.kernel, restricted)
+        return _compiled(module.kernel, symbol, restricted)
     except NumbaError as error:
         raise CompileError(f"kernel {symbol} was refused by Numba: {error}\n{text}") from error
-    if not restricted:
-        # Numba's name counts the functions compiled so far; ours is the same in every process.
-        return llvm.parse_assembly(body.replace(name, symbol))
-    inside = f"{symbol}_inside"
-    return llvm.parse_assembly(body.replace(name, inside) + _entry(symbol, inside, restricted))
 
 
-def _optimised(code: str) -> Any:
+def _tidied(module: Any) -> Any:
     """What is written as LLVM code leaves little to do: a few passes, not a whole pipeline."""
-    module = llvm.parse_assembly(code)
     builder = llvm.create_pass_builder(target_machine(), llvm.create_pipeline_tuning_options())
     passes = llvm.create_new_function_pass_manager()
     passes.add_sroa_pass()
@@ -160,15 +148,34 @@ def _optimised(code: str) -> Any:
     return module
 
 
-def _compiled(function: Any, restricted: list[_Restricted]) -> tuple[str, str]:
-    """The optimised LLVM assembly of a function, and the function's name in it."""
+def _optimised(module: Any) -> Any:
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = True
+    passes = llvm.create_pass_builder(target_machine(), options)
+    passes.getModulePassManager().run(module, passes)
+    return module
+
+
+def _unknown(module: Any) -> list[str]:
+    """The functions that a module calls and a loaded object cannot be given."""
+    return sorted(
+        function.name
+        for function in module.functions
+        if function.is_declaration
+        and not function.name.startswith("llvm.")
+        and function.name not in SYMBOLS
+    )
+
+
+def _compiled(function: Any, symbol: str, restricted: list[_Restricted]) -> Any:
+    """The optimised module of a Python function."""
     flags: Any = Flags()
     cpu_target.options.parse_as_flags(
         flags, {"nopython": True, "error_model": "numpy", "fastmath": {"contract"}}
     )
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
-    # They look for array expressions, of which a kernel has none.
-    flags.no_rewrites = True
+    # What these do for Python at large, kernels have no use for: a name keeps its type.
+    flags.no_rewrites, flags.enable_ssa = True, False
     flags.noalias = bool(restricted)
     with global_compiler_lock:
         result = compile_extra(
@@ -180,8 +187,22 @@ def _compiled(function: Any, restricted: list[_Restricted]) -> tuple[str, str]:
             flags=flags,
             locals={},
         )
+        module = llvm.parse_assembly(_named(result, symbol, restricted))
+        if not _unknown(module):
+            return _optimised(module)
+        # What is to be linked to it Numba knows; it also optimises, and makes code we do not use.
         result.library.finalize()
-    return result.library.get_llvm_str(), result.fndesc.llvm_func_name
+        return llvm.parse_assembly(_named(result, symbol, restricted))
+
+
+def _named(result: Any, symbol: str, restricted: list[_Restricted]) -> str:
+    """The LLVM assembly of what Numba compiled, under our name: Numba's counts the functions
+    compiled so far, ours is the same in every process."""
+    code, name = result.library.get_llvm_str(), result.fndesc.llvm_func_name
+    if not restricted:
+        return str(code.replace(name, symbol))
+    inside = f"{symbol}_inside"
+    return str(code.replace(name, inside)) + _entry(symbol, inside, restricted)
 
 
 def _entry(symbol: str, inside: str, restricted: list[_Restricted]) -> str:
@@ -192,5 +213,6 @@ def _entry(symbol: str, inside: str, restricted: list[_Restricted]) -> str:
         lines.append(f"%cell{number} = getelementptr i64, ptr %p, i64 {each.cell}")
         lines.append(f"%pointer{number} = load ptr, ptr %cell{number}")
     pointers = "".join(f", ptr %pointer{number}" for number in range(len(restricted)))
-    lines.append(f'%status = call i32 @"{inside}"({fixed}{pointers})')
+    # Inlined, the pointers would no longer be arguments.
+    lines.append(f'%status = call i32 @"{inside}"({fixed}{pointers}) noinline')
     return "\n".join(["", *lines, "ret i32 %status", "}", ""])
