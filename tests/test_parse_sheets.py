@@ -121,6 +121,7 @@ WRONG = {
     "Z[1] = 2": (1, 3, "index letter"),
     "L_12 = Σ_n v[n]\nZ = L_13 W": (2, 5, "did you mean L_12?"),
     "2 = v": (1, 1, "begins with a name"),
+    "Z = W[∞,0]": (1, 6, "whole number"),
     "Z = W[2,0]": (1, 7, "out of range"),
     "Z = [0; v; 0]    N": (1, 5, "how many zeros"),
     f"L = v\nZ = {ONES}": (2, 1, "Z: how many elements"),
@@ -138,6 +139,11 @@ def test_a_fault_has_its_line_and_column(text: str) -> None:
     assert message in first
     assert shown == f"    {text.splitlines()[line - 1]}"
     assert len(caret) == 4 + column
+
+
+def test_a_mask_is_a_condition() -> None:
+    found = parse_sheet("A = {Y if M, else −1}    N×3    M[n,k] = [k < n]", NAMES)
+    np.testing.assert_allclose(value(found["A"]), np.where(np.tri(4, 3, -1) > 0, Y, -1))
 
 
 def test_a_sheet_is_text() -> None:

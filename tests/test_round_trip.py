@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_formula_goldens import SHEETS
+from test_formula_networks import NETWORKS, feeds_of
 from test_formula_sheets import MODELS
 
 import symnet as sn
@@ -344,3 +345,17 @@ def test_sheets_of_random_losses(loss: Expr) -> None:
         (mine,) = [found[key] for key in found if key.endswith(f"/∂{name}")]
         value, true = sn.evaluate([mine, gradient], feeds, stabilize=False)
         np.testing.assert_allclose(value, true, 1e-11, 1e-12, err_msg=str(sheet))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@sn.default_dtype("float64")
+def test_textbook_networks(name: str) -> None:
+    loss = NETWORKS[name]()
+    sheet = sn.gradients(loss)
+    found = read_back(sheet, loss)
+    feeds = feeds_of(loss)
+    for parameter, gradient in sheet.items():
+        (mine,) = [found[key] for key in found if key.endswith(f"/∂{parameter}")]
+        value, true = sn.evaluate([mine, gradient], feeds)
+        scale = float(np.max(np.abs(true), initial=0.0))
+        np.testing.assert_allclose(value, true, RELATIVE, RELATIVE * scale + ABSOLUTE)

@@ -25,7 +25,7 @@ def in_common(values: Sequence[Value], dtype: Dtype) -> list[Expr]:
     Whole numbers and truth values become floats of `dtype` beside floats.
     """
     kinds = {value.expr.dtype for value in values if value.literal is None}
-    whole = all(value.literal is None or value.literal == int(value.literal) for value in values)
+    whole = all(value.literal is None or float(value.literal).is_integer() for value in values)
     if kinds and kinds <= set(INTEGERS) and whole:
         return [v.expr if v.literal is None else number(int(v.literal), INDEX) for v in values]
     if kinds == {BOOL} and all(value.literal is None for value in values):

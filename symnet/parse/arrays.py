@@ -152,12 +152,14 @@ def element(
         elif isinstance(index, Value):
             shape += index.shape
     extents = [*(scope[a] for a in letters), *shape, *base.shape]
-    return Value(
+    found = Value(
         lambda: _picked(_short(base, limits), indices, letters, guarded),
         shape,
         letters,
         truth=base.truth,
-    ).settle((base, *values), extents)
+    )
+    found.mask = base.mask
+    return found.settle((base, *values), extents)
 
 
 def _short(base: Value, limits: Mapping[int, Extent]) -> Value:
@@ -208,7 +210,7 @@ def _places(index: Expr, size: Dimension, guarded: bool) -> Expr:
     """An index as whole numbers; one that is made of letters alone stays inside if guarded."""
     computed = not any(node.name for node in topological([index]) if not node.args)
     if index.dtype not in INTEGERS:
-        if not computed:
+        if not computed or index.op.name == "constant":
             raise DtypeError(f"an index is a whole number, this one is {index.dtype}")
         index = cast(index, INDEX)
     if not (computed and guarded):

@@ -101,6 +101,7 @@ def finished(meaning: Meaning, node: Node, value: Value, shape: Shape | None) ->
     except SymnetError as error:
         raise meaning.fault(node, str(error).partition("\n")[0]) from None
     found.form = value.form if found.rank == value.rank else found.form
+    found.mask = value.mask
     return found
 
 
@@ -126,7 +127,9 @@ def define(meaning: Meaning, equation: Equation, shape: Shape | None = None) -> 
         if body.rank:
             raise meaning.fault(equation.right, "each element is one number")
         column = len(indices) == 1 and name.startswith("s")
+        mask = body.mask
         body = defined(body, indices, scope, column)
+        body.mask = mask
     if shape is not None:
         body = finished(meaning, equation.right, body, shape)
     meaning.names[name] = body

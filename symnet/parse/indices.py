@@ -33,7 +33,7 @@ class Reader(Protocol):
 def size_of(node: Node, names: Mapping[str, Dimension]) -> Dimension | None:
     """The size that a tree of whole numbers and names of sizes stands for; None for any other."""
     if isinstance(node, Numeral):
-        return int(node.value) if node.value == int(node.value) else None
+        return int(node.value) if node.value.is_integer() else None
     if isinstance(node, Name):
         return names.get(node.name)
     if isinstance(node, Negated):

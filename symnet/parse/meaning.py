@@ -250,6 +250,8 @@ class Meaning:
         outside, self.guarded = self.guarded, True
         values = [self.of(part) for part in (node.condition, node.first, node.second)]
         self.guarded = outside
+        if values[0].mask:
+            values[0] = elementwise(lambda x: x > 0, values[:1], self.scope, self.dtype, truth=True)
         if not values[0].truth:
             raise self.fault(node.condition, "a condition such as x > 0 belongs here")
         return elementwise(operation("where"), values, self.scope, self.dtype, guarded=1)
@@ -260,7 +262,9 @@ class Meaning:
         if len(values) > 1 or first is None or not first.truth:
             return bracket(self, node, values)
         astype, kind = operation("astype"), self.dtype
-        return elementwise(lambda x: astype(x, kind), [first], self.scope, kind, guarded=1)
+        found = elementwise(lambda x: astype(x, kind), [first], self.scope, kind, guarded=1)
+        found.mask = True
+        return found
 
     def part(self, node: Part) -> Value:
         base = self.of(node.base)

@@ -66,10 +66,11 @@ class Value:
     letters: the index letters it depends on, outer ones first; `expr` has an axis for each, and
     then those of `shape`. form: of one axis, "row" for a transposed vector, "column" for numbers
     that stand one beside each row of a matrix. truth: whether it is true or false. literal: the
-    number that it is, if it was written as one.
+    number that it is, if it was written as one. mask: whether it is 1 where a condition holds, 0
+    elsewhere.
     """
 
-    __slots__ = ("_build", "_expr", "form", "letters", "literal", "shape", "truth", "wait")
+    __slots__ = ("_build", "_expr", "form", "letters", "literal", "mask", "shape", "truth", "wait")
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class Value:
         self.shape, self.letters = tuple(shape), tuple(letters)
         self.form = form if len(self.shape) == 1 else PLAIN
         self.truth, self.literal = truth, literal
+        self.mask = False
         self.wait = 0
         self._expr: Expr | None = None
 
