@@ -34,7 +34,7 @@ from symnet.ops.table import (
     tanh,
     where,
 )
-from symnet.rules.algebra import guarded, sample, terms
+from symnet.rules.algebra import guarded, has_number, sample, terms
 from symnet.rules.match import unnamed
 from symnet.rules.products import Powers, gathered
 from symnet.rules.rule import AnyRule, Structural
@@ -183,6 +183,8 @@ def _reciprocal_less_number(
 
 def _shared_factor(node: Expr) -> Expr | None:
     """p - p f(u) = p (1 - f(u)), where f has the limit 1 and is near it for large u."""
+    if has_number(node):
+        return None
     parts = terms(node)
     if len(parts) != 2 or parts[0][0] == parts[1][0]:
         return None

@@ -142,6 +142,11 @@ def guarded(test: Expr, x: Expr, inside: float, outside: float) -> tuple[Expr, E
     )
 
 
+def has_number(node: Expr) -> bool:
+    """Whether an operand is a number: no rule about two functions fits."""
+    return any(scalar_constant(arg) is not None for arg in node.args)
+
+
 def sample(name: str, *shape: str, dtype: object = "float64") -> Expr:
     """An input for a rule's examples."""
     return make(INPUT, identity=True, name=name, shape=shape_of(shape), dtype=str(dtype))

@@ -25,7 +25,7 @@ from symnet.ops.table import (
     subtract,
     where,
 )
-from symnet.rules.algebra import sample, square_root_of, sum_of_terms, terms
+from symnet.rules.algebra import has_number, sample, square_root_of, sum_of_terms, terms
 from symnet.rules.linear import linear
 from symnet.rules.match import unnamed
 from symnet.rules.rule import AnyRule, Structural
@@ -139,6 +139,8 @@ def _cancelled(
 
 def _root_less_number(node: Expr) -> Expr | None:
     """sqrt(R) - v = (R - v^2) / (sqrt(R) + v) where v is positive and R holds v^2."""
+    if has_number(node):
+        return None
     parts = terms(node)
     if len(parts) != 2:
         return None

@@ -32,7 +32,15 @@ from symnet.ops.table import (
     subtract,
     where,
 )
-from symnet.rules.algebra import factors, guarded, sample, square_root_of, sum_of_terms, terms
+from symnet.rules.algebra import (
+    factors,
+    guarded,
+    has_number,
+    sample,
+    square_root_of,
+    sum_of_terms,
+    terms,
+)
 from symnet.rules.linear import linear
 from symnet.rules.match import unnamed
 from symnet.rules.rule import AnyRule, Structural
@@ -96,6 +104,8 @@ _PAIRS: Final[dict[str, Callable[[Expr, Expr], Expr]]] = {
 
 def _two_values(node: Expr) -> Expr | None:
     """k f(a) - k f(b)."""
+    if has_number(node):
+        return None
     parts = terms(node)
     if len(parts) != 2 or any(scalar_constant(part) is not None for _, part in parts):
         return None
@@ -154,6 +164,8 @@ def _root(node: Expr) -> Expr | None:
 
 def _reciprocals(node: Expr) -> Expr | None:
     """c / a - c / b = c (b - a) / (a b), where b - a is simpler than either."""
+    if has_number(node):
+        return None
     parts = terms(node)
     if len(parts) != 2:
         return None
@@ -229,6 +241,7 @@ GAPS: tuple[AnyRule, ...] = (
         _squares,
         "two nearly equal squares cancel",
         _square_examples,
+        among=frozenset({"multiply", "pow", "negative"}),
         remark=_CANCELS,
         error=1e-14,
     ),
@@ -247,6 +260,7 @@ GAPS: tuple[AnyRule, ...] = (
         _softplus,
         "softplus(x) is x for large x",
         _softplus_examples,
+        among=frozenset({"softplus", "negative", "add", "subtract"}),
         remark=_CANCELS,
         error=1e-14,
     ),

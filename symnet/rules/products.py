@@ -36,7 +36,7 @@ from symnet.rules.rule import AnyRule, Structural
 from symnet.rules.tails import erfcx, is_held, square_in
 
 _MOST = 16
-_GATHERED = frozenset({"exp", "sigmoid", "sinh", "cosh", "tanh", "expm1", "erfc"})
+_GATHERED = frozenset({"exp", "sigmoid", "sinh", "cosh", "expm1", "erfc"})
 
 
 @dataclass

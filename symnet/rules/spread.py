@@ -13,7 +13,7 @@ from symnet.ops.core import broadcast, number, size_value
 from symnet.ops.reduction import SUM, restore, sum_over
 from symnet.ops.table import divide, multiply, power, subtract
 from symnet.ops.views import reshape, slice_of
-from symnet.rules.algebra import factors, sample, square_root_of, terms, under_repeats
+from symnet.rules.algebra import factors, has_number, sample, square_root_of, terms, under_repeats
 from symnet.rules.match import unnamed
 from symnet.rules.rule import AnyRule, Structural
 
@@ -80,6 +80,8 @@ def centred(node: Expr) -> Expr:
 
 def _variance(node: Expr) -> Expr | None:
     """mean(a b) - mean(a) mean(b) = mean((a - mean(a)) (b - mean(b))), over any axes."""
+    if has_number(node):
+        return None
     parts = terms(node)
     if len(parts) != 2 or parts[0][0] == parts[1][0]:
         return None
