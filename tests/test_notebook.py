@@ -148,6 +148,8 @@ def test_the_notebook_runs_and_shows_what_it_says(executed):
     assert "<math" in shown(by_text["sn.gradients(loss)"], "text/html")
     assert "\\partial" in shown(by_text["derivation"], "text/latex")
     assert shown(by_text['bool(derivation.check({"d": 2.0}))'], "text/plain") == "True"
+    (drawing,) = (cell for source, cell in by_text.items() if source.startswith("sn.draw("))
+    assert shown(drawing, "image/svg+xml").startswith("<svg")
     assert shown(by_text["history"], "text/html").count("<svg") == 3
     assert "<iframe" in shown(by_text['trainer.report(title="Two moons")'], "text/html")
     printed = "".join(out.text for cell in code for out in cell.outputs if "text" in out)
