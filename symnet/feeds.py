@@ -294,11 +294,21 @@ def _sizes(
 
 
 def _add_spare_sizes(sizes: dict[str, int], spare: Iterable[tuple[Expr, Any]]) -> None:
-    """Named sizes that only data which nothing reaches tells, as for the Jacobian of a sum."""
+    """Named sizes that only data which nothing reaches tells, as for the Jacobian of a sum.
+
+    Several leaves may bear the name that was fed: where they disagree, none of them counts.
+    """
+    told: dict[str, set[int]] = {}
     for leaf, data in spare:
-        for size, got in zip(leaf.shape, np.shape(data), strict=False):
-            if isinstance(size, Size) and np.ndim(data) == leaf.ndim:
-                sizes.setdefault(str(size), got)
+        pairs = list(zip(leaf.shape, np.shape(data), strict=False))
+        fits = all(size == got for size, got in pairs if not isinstance(size, Size))
+        if np.ndim(data) == leaf.ndim and fits:
+            for size, got in pairs:
+                if isinstance(size, Size):
+                    told.setdefault(str(size), set()).add(got)
+    for name, values in told.items():
+        if len(values) == 1:
+            sizes.setdefault(name, *values)
 
 
 def _told(size: Size, sizes: Mapping[str, int]) -> str:

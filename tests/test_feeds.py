@@ -173,3 +173,16 @@ def test_what_is_held_may_be_fed_and_other_arrays_are_used_in_place():
         assert not np.shares_memory(bound, near)
         assert bound.tolist() == near.tolist()
     assert bind([g], {"g": data}).arrays[g] is not data
+
+
+def test_a_namesake_of_what_is_fed_says_no_sizes():
+    b = sn.input("b", ("N", 2), dtype="float64")
+    jacobian = sn.jacobian(sn.sum(b, axis=0), b)
+    assert sn.evaluate(jacobian, {"b": np.zeros((5, 2))}).shape == (2, 5, 2)
+    namesake = sn.input("b", (3, "N"), dtype="float64")
+    # By its shape it can only be one of them, or it is said which; else nobody knows.
+    assert sn.evaluate(jacobian, {"b": np.zeros((5, 2))}).shape == (2, 5, 2)
+    assert sn.evaluate(jacobian, {b: np.zeros((3, 2))}).shape == (2, 3, 2)
+    with pytest.raises(sn.errors.FeedError, match="no input says what the size N is"):
+        sn.evaluate(jacobian, {"b": np.zeros((3, 2))})
+    assert namesake is not b
