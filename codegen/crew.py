@@ -1,19 +1,20 @@
-"""Workers that wait in compiled code, and the choice of how many take part in a run."""
+"""Workers that wait in compiled code."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-import threading
+import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from codegen import cache
 from codegen.cache import Kernel
 
 _TEXT = Path(__file__).parent / "cpu" / "crew_kernel.py"
-_GONE, _PARKED, _RESERVED = 0, 1, 3
 _LINE = 16
 _NAPS = 500
 """Of a tenth of a millisecond: how long a worker stays when there is nothing to do."""
@@ -35,53 +36,49 @@ class Crew:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._kernel: Kernel | None = None
-        self._process = os.getpid()
+        self._scratch = np.zeros(2, np.int64)
+        self._cell = self._scratch.ctypes.data
+        self._posts: _Posts | None = None
+
+    def run(self, address: int, workers: int, n: int, p: int) -> int:
+        """Lets so many workers run the kernel at the address with these operands, and returns when
+        all have: how many they were, which is fewer where the system starts no more threads."""
+        if workers == 1:
+            PROTOTYPE(address)(self._cell, self._cell + 8, 0, 1, n, p)
+            return 1
+        if self._posts is None or self._posts.process != os.getpid():
+            # After a fork the threads are the parent's.
+            self._posts = _Posts(self.most)
+            weakref.finalize(self, self._posts.dismiss)
+        order = self._posts.words[_LINE * self.most :]
+        order[:4] = address, workers, n, p
+        self._posts.enter(0, workers)
+        return int(order[1])
+
+
+class _Posts:
+    """The memory that a crew's threads share, which must outlive them, and their code."""
+
+    def __init__(self, most: int) -> None:
+        self.process = os.getpid()
         memory = np.zeros(_LINE * (most + 2), np.int64)
         first = -int(memory.__array_interface__["data"][0]) % 128 // 8
-        self._words = memory[first : first + _LINE * (most + 1)]
-        self._order = self._words[_LINE * most :]
+        self.words: npt.NDArray[np.int64] = memory[first : first + _LINE * (most + 1)]
+        self._kernel: Kernel = cache.kernel(_TEXT.read_text())
+        address = self._kernel.loaded.address
         self._numbers = np.array([most, _NAPS], np.int64)
-        self._cells = np.array([self._words.ctypes.data], np.int64)
-        self._scratch = np.zeros(2 * most, np.int64)
-        self._places = tuple(
-            each.ctypes.data for each in (self._scratch, self._numbers, self._cells)
-        )
+        self._cells = np.array([self.words.ctypes.data, address], np.int64)
+        self._scratch = np.zeros(2, np.int64)
+        self._call: Any = PROTOTYPE(address)
+        status = self._scratch.ctypes.data
+        self._status = (status, status + 8)
+        self._operands = (self._numbers.ctypes.data, self._cells.ctypes.data)
 
-    def run(self, address: int, workers: int, n: int, p: int) -> None:
-        """Lets so many workers run the kernel at the address with these operands, and returns when
-        all have. RuntimeError if a worker could not be started; then none has run."""
-        if workers == 1:
-            scratch = self._places[0]
-            PROTOTYPE(address)(scratch, scratch + 8, 0, 1, n, p)
-            return
-        self._order[:4] = address, workers, n, p
-        self._gather(workers)
-        self._enter(0, workers)
-
-    def _gather(self, workers: int) -> None:
-        """Reserves those that are parked, and starts those that are gone."""
-        if self._process != os.getpid():
-            # After a fork the threads are the parent's.
-            self._words[: _LINE * self.most] = _GONE
-            self._process = os.getpid()
-        self._enter(-1, workers)
-        posts = self._words[_LINE : _LINE * workers : _LINE]
-        for worker in range(1, workers):
-            if posts[worker - 1] == _GONE:
-                try:
-                    threading.Thread(target=self._enter, args=(worker, self.most)).start()
-                except RuntimeError:
-                    posts[posts == _RESERVED] = _PARKED
-                    raise
-                posts[worker - 1] = _RESERVED
-
-    def _enter(self, worker: int, workers: int) -> None:
+    def enter(self, worker: int, workers: int) -> None:
         """Calls the crew's kernel as this worker."""
-        if self._kernel is None:
-            self._kernel = cache.kernel(_TEXT.read_text())
-        scratch, numbers, cells = self._places
-        scratch += 16 * max(worker, 0)
-        PROTOTYPE(self._kernel.loaded.address)(
-            scratch, scratch + 8, worker, workers, numbers, cells
-        )
+        self._call(*self._status, worker, workers, *self._operands)
+
+    def dismiss(self) -> None:
+        """Sends those who are parked away: nobody wants them any more, or Python ends."""
+        if self.process == os.getpid():
+            self.enter(-1, 0)

@@ -25,7 +25,7 @@ class Fleet:
         self, bindings: Sequence[Binding], sizes: Sequence[Mapping[str, int]]
     ) -> list[Outcome]:
         """Runs every binding once with its sizes, in one call that holds no lock of Python: the
-        bits are those of `Binding.run`. RuntimeError if a worker cannot be started."""
+        bits are those of `Binding.run`."""
         kernel = cache.kernel(_TEXT.read_text())
         pairs = np.array(
             [each.begin(own) for each, own in zip(bindings, sizes, strict=True)], np.int64

@@ -104,7 +104,10 @@ class Executable:
     def execute(self, workers: int, numbers: int, cells: int) -> None:
         """Runs the driver on its operands."""
         # A crew carries out one order at a time: whoever runs meanwhile takes another.
-        crew = self._crews.pop() if self._crews else Crew(self.workers)
+        try:
+            crew = self._crews.pop()
+        except IndexError:
+            crew = Crew(self.workers)
         try:
             crew.run(self.driver.loaded.address, workers, numbers, cells)
         finally:
@@ -172,7 +175,7 @@ class Binding:
         """Runs the whole program once, in one call that holds no lock of Python.
 
         `sizes` gives free sizes other values for this run; none may change the shape of a buffer.
-        RuntimeError if a worker cannot be started; then nothing has run.
+        Fewer workers take part where the system starts no more threads.
         """
         count = self.workers()[0] if workers is None else workers
         addresses = self.begin(sizes)

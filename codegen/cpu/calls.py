@@ -18,6 +18,7 @@ _SPINS_BEFORE_YIELD = 200  # 2000 made two trainings on two cores 7 to 14 times 
 
 sched_yield = types.ExternalFunction("sched_yield", types.int32())
 nap = types.ExternalFunction("usleep", types.int32(types.uint32))
+pthread_join = types.ExternalFunction("pthread_join", types.int32(types.intp, types.intp))
 
 
 @intrinsic
@@ -37,6 +38,43 @@ def call_kernel(
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp, _WORDS, _WORDS), code
+
+
+@intrinsic
+def start_thread(
+    typingctx: Any, line: Any, address: Any, worker: Any, n: Any, p: Any
+) -> Any:  # fmt: skip
+    """Runs the kernel at the address in a thread of the system's. Five words of `line`, the first
+    of which names the thread, are its own until it has been joined. 0 if it could be started."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(64)
+        line, address, worker, n, p = args
+        values = (address, worker, builder.ptrtoint(n, word), builder.ptrtoint(p, word))
+        for place, value in enumerate(values, 1):
+            builder.store(value, builder.gep(line, [word(place)]))
+        entry = _thread_entry(builder.module)
+        kind = ir.FunctionType(ir.IntType(32), [line.type, byte, entry.type, line.type])
+        create = cgutils.get_or_insert_function(builder.module, kind, "pthread_create")
+        return builder.call(create, [line, byte(None), entry, line])
+
+    return types.int32(_WORDS, types.intp, types.intp, _WORDS, _WORDS), code
+
+
+def _thread_entry(module: Any) -> Any:
+    """The function of a new thread: it calls what the line, its operand, says."""
+    byte, word = ir.IntType(8).as_pointer(), ir.IntType(64)
+    kind = ir.FunctionType(byte, [word.as_pointer()])
+    function = ir.Function(module, kind, module.get_unique_name("thread_entry"))
+    function.linkage = "internal"
+    builder = ir.IRBuilder(function.append_basic_block())
+    words = [builder.load(builder.gep(function.args[0], [word(place)])) for place in range(1, 5)]
+    nothing = builder.alloca(byte)
+    kernel = ir.FunctionType(ir.IntType(32), [nothing.type, nothing.type, *[word] * 4])
+    target = builder.inttoptr(words[0], kernel.as_pointer())
+    builder.call(target, [nothing, nothing, words[1], word(1), *words[2:]])
+    builder.ret(byte(None))
+    return function
 
 
 @intrinsic

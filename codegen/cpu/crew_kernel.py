@@ -1,11 +1,15 @@
 """The text of what a parked worker runs; compiled as it stands, never imported.
 
-`p`: the words of the crew. Word 16 * k is worker k's post: 0 gone, 1 parked, 2 at work, 3 parked
-and reserved. The words after them, from 16 * `n[0]`, are the order: address of the kernel, its
-workers, its `n`, its `p`, and the lead's floating-point control word. Worker -1 reserves the posts
-of those who are there; worker 0 leads: it sets the reserved to work, works too, and waits for them.
-A worker that has been parked for long leaves, unless it is reserved.
+`p`: the words of the crew, and the address of this very kernel, which a new thread enters. Word
+16 * k is worker k's post: 0 no thread, 1 parked, 2 at work, 3 called, 4 left, 5 told to leave;
+what follows it in its line belongs to its thread. The words after all posts, from 16 * `n[0]`, are
+the order: address of the kernel, its workers, its `n`, its `p`, the lead's floating-point control.
 `n`: how many posts, then how many naps a parked worker takes before it leaves.
+
+Worker 0 leads: it calls those who are parked, starts those who are not, sets them to work, works
+too, and waits for them. It makes do with fewer workers where no thread can be started. Worker -1
+sends away all who are parked, and returns when they have gone. No lock of Python is needed for any
+of this, so no other thread of Python delays it and no signal divides it.
 """
 
 # Numba types its decorators only in part.
@@ -25,8 +29,10 @@ from codegen.cpu.calls import (
     float_control,
     nap,
     pause,
+    pthread_join,
     sched_yield,
     set_float_control,
+    start_thread,
 )
 from codegen.cpu.operations import int64_at, offset
 
@@ -40,9 +46,15 @@ def ordered(words: Any, posts: Any, worker: Any) -> None:
 
 @njit(error_model="numpy", nogil=True, inline="always")
 def wait(words: Any, post: Any, wanted: Any, patience: Any) -> Any:
-    """Waits until the post is as wanted; False after so many naps, if `patience` is not 0."""
+    """Waits until the post is as wanted; False if it is told to leave instead, or after so many
+    naps if `patience` is not 0."""
     spins, naps = 0, 0
-    while atomic_load(words, post) != wanted:
+    while True:
+        state = atomic_load(words, post)
+        if state == wanted:
+            return True
+        if state == 5:
+            return False
         spins += 1
         if spins < 200:
             pause()
@@ -53,30 +65,57 @@ def wait(words: Any, post: Any, wanted: Any, patience: Any) -> Any:
             naps += 1
             if patience != 0 and naps > patience:
                 return False
-    return True
+
+
+@njit(error_model="numpy", nogil=True, inline="always")
+def joined(words: Any, post: Any) -> None:
+    """The thread of the post has come to its end."""
+    pthread_join(words[post + 1], 0)
+    atomic_store(words, post, 0)
+
+
+@njit(error_model="numpy", nogil=True, inline="always")
+def called(words: Any, address: Any, workers: Any, n: Any, p: Any) -> Any:
+    """Calls so many workers, the lead among them; gives how many there are."""
+    for other in range(1, workers):
+        post = 16 * other
+        if atomic_swap(words, post, 1, 3):
+            continue
+        if atomic_load(words, post) == 4:
+            joined(words, post)
+        atomic_store(words, post, 3)
+        if start_thread(offset(words, post + 1), address, other, n, p) != 0:
+            atomic_store(words, post, 0)
+            return other
+    return workers
 
 
 def kernel(worker: Any, workers: Any, n: Any, p: Any) -> None:
-    """Worker 0 and -1: one order, one reservation. Any other: orders until it leaves."""
-    words = int64_at(p, 0)
+    """Worker 0: one order. Any above it: orders until it leaves. -1: sends the parked away."""
+    words, posts = int64_at(p, 0), n[0]
     if worker == -1:
-        for other in range(1, workers):
-            atomic_swap(words, 16 * other, 1, 3)
+        for other in range(1, posts):
+            atomic_swap(words, 16 * other, 1, 5)
+            if atomic_load(words, 16 * other) >= 4:
+                joined(words, 16 * other)
         return
     if worker == 0:
-        words[16 * n[0] + 4] = float_control()
-        for other in range(1, workers):
+        there = called(words, p[1], workers, n, p)
+        words[16 * posts + 1] = there
+        words[16 * posts + 4] = float_control()
+        for other in range(1, there):
             atomic_store(words, 16 * other, 2)
-        ordered(words, n[0], 0)
-        for other in range(1, workers):
+        ordered(words, posts, 0)
+        for other in range(1, there):
             wait(words, 16 * other, 1, 0)
         return
     post = 16 * worker
     while True:
-        if not wait(words, post, 2, n[1]):
-            if atomic_swap(words, post, 1, 0):
+        if wait(words, post, 2, n[1]):
+            set_float_control(words[16 * posts + 4])
+            ordered(words, posts, worker)
+            atomic_store(words, post, 1)
+        else:
+            atomic_swap(words, post, 1, 4)
+            if atomic_load(words, post) >= 4:
                 return
-            continue
-        set_float_control(words[16 * n[0] + 4])
-        ordered(words, n[0], worker)
-        atomic_store(words, post, 1)

@@ -17,7 +17,9 @@ _MATHEMATICS = """
     sqrt fabs copysign cbrt fma
 """
 _LIBM = tuple(name + suffix for name in _MATHEMATICS.split() for suffix in ("", "f"))
-_LIBC = ("memcpy", "memmove", "memset", "sched_yield", "usleep")
+_LIBC = (
+    "memcpy", "memmove", "memset", "sched_yield", "usleep", "pthread_create", "pthread_join"
+)  # fmt: skip
 SYMBOLS = frozenset((*_LIBM, *_LIBC))
 """Every function outside itself that an object may call."""
 

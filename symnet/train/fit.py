@@ -50,24 +50,41 @@ class State:
 Callback = Callable[[State], "str | None"]
 
 
-@contextmanager
-def interrupts(event: threading.Event) -> Iterator[threading.Event]:
-    """The event, which Ctrl-C sets instead of raising, so that a step is never torn; a second
-    Ctrl-C raises as usual. Outside the main thread nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
+class Interrupts:
+    """Ctrl-C while this is entered, in the main thread: the first asks for a `halt` after the
+    step under way instead of raising. A second raises KeyboardInterrupt at once in what users wrote
+    (`open`), else when all is in order, at the end."""
 
-    def note(number: int, frame: FrameType | None) -> None:
-        if event.is_set():
+    def __init__(self) -> None:
+        self.halt = False
+        self._again = False
+        self._open = False
+        self._before: Any = None
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+        if self._again and kind is None:
             raise KeyboardInterrupt
-        event.set()
 
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """While a callback runs, which may take long or for ever."""
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._again, self.halt = self.halt, True
+        if self._again and self._open:
+            raise KeyboardInterrupt
 
 
 @dataclass
@@ -86,12 +103,12 @@ class Fit:
     progress: Progress
     history: History = field(default_factory=History)
     done: int = 0
-    halt: threading.Event = field(default_factory=threading.Event)
+    interrupts: Interrupts = field(default_factory=Interrupts)
 
     def run(self) -> None:
         """Trains until the last epoch or a reason to stop; `done` counts iterations completed."""
         self.begin()
-        with interrupts(self.halt), self.progress:
+        with self.progress:
             while (wanted := self.wanted()) is not None:
                 self.take(self.loop.run(*wanted))
         self.end()
@@ -119,7 +136,7 @@ class Fit:
             self.record.close_epochs(self.history)
         else:
             self._end_epochs(self.trained)
-        if self.halt.is_set() and not self._ended():
+        if self.interrupts.halt and not self._ended():
             self.history.stopped = f"interrupted at step {self._step()}"
 
     def end(self) -> None:
@@ -170,7 +187,8 @@ class Fit:
         if closed and self.history.loss:
             self.progress.update(self.history)
         if closed and self._looks():
-            self._look(trained)
+            with self.interrupts.open():
+                self._look(trained)
 
     def _looks(self) -> bool:
         """Whether anything is to be done after each epoch."""

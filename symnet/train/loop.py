@@ -126,4 +126,3 @@ class Loop:
             return Chunk(values, outcome.iterations, outcome.stopped)
         message = self._messages[outcome.stopped - self._tests]
         return Chunk(values, outcome.iterations, None, message)
-

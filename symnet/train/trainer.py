@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple
@@ -29,7 +28,7 @@ from symnet.stop import gradient_norm
 from symnet.train import door
 from symnet.train.asked import Asked, Ready
 from symnet.train.data import Data, hold_out, prepare
-from symnet.train.fit import Callback, Fit, interrupts
+from symnet.train.fit import Callback, Fit, Interrupts
 from symnet.train.history import History
 from symnet.train.loop import Compiled, Loop, compile_training
 from symnet.train.many import Run, Runs, plan, run_together
@@ -145,7 +144,7 @@ class Trainer:
         """
         listed = door.callbacks_of(callbacks)
         asked = Asked(epochs, batch_size, shuffle, drop_last, validation, stop, listed, progress)
-        return self._fit(data, asked, threading.Event())
+        return self._fit(data, asked)
 
     def fit_many(
         self,
@@ -167,12 +166,14 @@ class Trainer:
         one number, or one for each seed. The rest is as in `fit`.
         """
         asked = Asked(epochs, batch_size, shuffle, drop_last, validation, stop, (), False)
-        pairs, halt = plan(seeds, rate), threading.Event()
+        pairs, interrupts = plan(seeds, rate), Interrupts()
         replicas = [self._replica(*pair) for pair in pairs]
         # A held-out share is drawn anew for each seed; other data is looked at once.
         ready = None if isinstance(validation, float) else self._ready(data, asked)
-        fits = [each._begun(ready or each._ready(data, asked), asked, halt) for each in replicas]
-        with interrupts(halt):
+        fits = [
+            each._begun(ready or each._ready(data, asked), asked, interrupts) for each in replicas
+        ]
+        with interrupts:
             run_together(fits, self._options.threads or this_machine().cores)
         return Runs(
             Run(*pair, fit.history, each.parameters)
@@ -187,16 +188,17 @@ class Trainer:
             replica._held[self.model.rate_set][...] = rate
         return replica
 
-    def _fit(self, data: Feeds, asked: Asked, halt: threading.Event) -> History:
-        ready = self._ready(data, asked)
-        fit, steps = self._begun(ready, asked, halt), ready.data.steps
+    def _fit(self, data: Feeds, asked: Asked) -> History:
+        ready, interrupts = self._ready(data, asked), Interrupts()
+        fit, steps = self._begun(ready, asked, interrupts), ready.data.steps
         self._past.begin(ready.feeds, fit.history, asked.callbacks, self.parameters)
-        try:
-            fit.run()
-        finally:
-            # A callback that raises ends the run, but what was trained until then stays trained.
-            self._epoch += fit.done // steps
-            self._position, self._steps = fit.done % steps, steps
+        with interrupts:
+            try:
+                fit.run()
+            finally:
+                # A callback that raises ends the run, but what was trained stays trained.
+                self._epoch += fit.done // steps
+                self._position, self._steps = fit.done % steps, steps
         return fit.history
 
     def _ready(self, data: Feeds, asked: Asked) -> Ready:
@@ -213,7 +215,7 @@ class Trainer:
         made = prepare(reached, self.inputs, feeds, asked.batch_size, asked.drop_last)
         return Ready(feeds, held_out, made, rules)
 
-    def _begun(self, ready: Ready, asked: Asked, halt: threading.Event) -> Fit:
+    def _begun(self, ready: Ready, asked: Asked, interrupts: Interrupts) -> Fit:
         """The fit, bound to the data and to this trainer's parameters."""
         bounds = [rule.value for rule in ready.rules if isinstance(rule, gradient_norm)]
         held_out, steps = ready.held_out, ready.data.steps
@@ -229,7 +231,7 @@ class Trainer:
             validate=None if held_out is None else lambda: self.evaluate(held_out),
             progress=Progress(int(asked.epochs), asked.progress),
             history=History(notes=ready.data.notes),
-            halt=halt,
+            interrupts=interrupts,
         )
 
     def _split(self, data: Feeds, validation: float | Feeds | None) -> tuple[Feeds, Feeds | None]:

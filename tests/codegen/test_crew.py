@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 
 import numpy as np
@@ -44,25 +44,30 @@ class Orders:
         return self.out[::16].tolist()
 
 
-def gone(before: set[threading.Thread], by: float = 5.0) -> bool:
+def threads() -> set[str]:
+    """The system's threads of this process."""
+    return set(os.listdir("/proc/self/task"))
+
+
+def gone(before: set[str], by: float = 5.0) -> bool:
     """True as soon as no other threads are left than those before, which may leave too."""
     end = time.monotonic() + by
-    while set(threading.enumerate()) - before and time.monotonic() < end:
+    while threads() - before and time.monotonic() < end:
         time.sleep(0.01)
-    return not set(threading.enumerate()) - before
+    return not threads() - before
 
 
 def test_every_worker_takes_part_in_every_order():
     orders, workers = Orders(), Crew(4)
-    before = set(threading.enumerate())
+    before = threads()
     for count in (1, 4, 2, 3, 1, 2, 4) * 20:
         assert orders.give(workers, count) == [3 * count] * count + [0] * (8 - count)
-    assert len(set(threading.enumerate()) - before) <= 3
+    assert len(threads() - before) == 3
 
 
 def test_they_leave_when_there_is_nothing_to_do_and_come_again():
     orders, workers = Orders(), Crew(2)
-    before = set(threading.enumerate())
+    before = threads()
     for _ in range(3):
         assert orders.give(workers, 2)[:2] == [6, 6]
         assert gone(before)
@@ -77,19 +82,30 @@ def test_leaving_and_being_called_at_once_loses_no_order(monkeypatch: pytest.Mon
         time.sleep(random.uniform(0, 0.001))
 
 
-def test_a_worker_that_cannot_be_started_is_an_error_and_no_hang(monkeypatch: pytest.MonkeyPatch):
+def test_those_that_nobody_wants_any_more_leave_at_once():
     orders, workers = Orders(), Crew(3)
-    assert orders.give(workers, 2)[:2] == [6, 6]
-
-    def refuse(thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError, match="can't start"):
-            orders.give(workers, 3)
-    assert not orders.out.any()
+    before = threads()
     assert orders.give(workers, 3)[:3] == [9, 9, 9]
+    assert threads() - before
+    del workers
+    assert not threads() - before
+
+
+def test_what_cannot_be_started_takes_no_part():
+    script = textwrap.dedent("""
+        import resource
+        from codegen.crew import Crew
+        from tests.codegen.test_crew import Orders
+        orders, workers = Orders(), Crew(3)
+        assert orders.give(workers, 2)[:2] == [6, 6]
+        size = next(int(line.split()[1]) for line in open("/proc/self/status") if "VmSize" in line)
+        # Too little for the stack of another thread.
+        resource.setrlimit(resource.RLIMIT_AS, (size * 1024 + (2 << 20), -1))
+        assert orders.give(workers, 3)[:3] == [6, 6, 0]
+        resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+        assert orders.give(workers, 3)[:3] == [9, 9, 9]
+    """)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_a_forked_child_has_workers_of_its_own():
@@ -122,7 +138,7 @@ def test_the_quickest_number_is_chosen_and_the_others_looked_at_again():
     choice = Choice(3)
     picked = run(choice, {1: 3e-3, 2: 1e-3, 3: 2e-3}, 60)
     assert picked[:6] == [1, 1, 2, 2, 3, 3]
-    assert picked[6:AGAIN - 1] == [2] * (AGAIN - 7)
+    assert picked[6 : AGAIN - 1] == [2] * (AGAIN - 7)
     assert {1, 3} < set(picked[6:])
     assert picked[6:].count(2) >= 48
     assert run(choice, {1: 1e-3, 2: 9e-3, 3: 9e-3}, 50)[-10:].count(1) >= 9
