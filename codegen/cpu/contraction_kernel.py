@@ -34,6 +34,8 @@ _FIRST_OPERAND = 2
 _SMALL_BYTES = 16 << 10
 _FEW_ROWS = 32
 _SQUARE = 16
+# A vector is empty if no more than one lane in so many is used.
+_EMPTY = 4
 _FEW_TILES = 4
 _STATUS = ir.IntType(32)
 _BYTES = ir.IntType(8).as_pointer()
@@ -90,7 +92,7 @@ class _Kernel:
 class _Block:
     """A part of the result; `padded` is its width in whole vectors, `stride` leads from one of its
     rows to the next. `uses`: how many rows the packed columns serve; `fresh`: this is the first
-    of them."""
+    of them. `turned`: rows and columns, and with them the operands, have changed places."""
 
     batch: Int
     row: Int
@@ -101,6 +103,8 @@ class _Block:
     stride: Int
     uses: Int
     fresh: Any
+    turned: Any
+    into: Pointer
 
 
 def contraction_code(symbol: str, dtype: str, vector_bytes: int) -> str:
@@ -144,13 +148,51 @@ def _blocks(kernel: _Kernel) -> None:
         height = kernel.number(most.group // tile.rows) // padded * tile.rows
         height = height.where(height > 0, tile.rows).at_most(most.rows)
         height = kernel.number(most.rows).where(parted, height)
+        turned = _turns(width, rows_of_all, tile.vectors.lanes)
+        height = kernel.number(most.rows).where(turned, height)
         with loop(*rows_of_all, height) as row:
             rows = (rows_of_all[1] - row).at_most(height)
             fresh = builder.or_(parted, row.compare("==", rows_of_all[0]))
             uses = rows.where(parted, rows_of_all[1] - rows_of_all[0])
-            block = _Block(batch, row, rows, column, width, padded, stride, uses, fresh)
-            _fill(kernel, block, continued)
-            _hand_over(kernel, block)
+            block = _Block(batch, row, rows, column, width, padded, stride, uses, fresh, turned,
+                           kernel.own + most.block)  # fmt: skip
+            _fill(kernel, _turned(kernel, block), continued)
+            with builder.if_then(turned):
+                _turn_back(kernel, block)
+            _hand_over(kernel, replace(block, stride=width.where(turned, stride)))
+
+
+def _turns(width: Int, rows: tuple[Int, Int], lanes: int) -> Any:
+    """Whether so few columns leave a vector so empty that the rows had better be its lanes."""
+    many = rows[1] - rows[0] >= lanes
+    return width.builder.and_(width <= lanes // _EMPTY, many)
+
+
+def _turned(kernel: _Kernel, block: _Block) -> _Block:
+    """The block to be filled: what follows for rows holds for columns, if they change places."""
+    turned, lanes = block.turned, kernel.tile.vectors.lanes
+    return replace(
+        block,
+        rows=block.width.where(turned, block.rows),
+        width=block.rows.where(turned, block.width),
+        padded=block.rows.rounded_up(lanes).where(turned, block.padded),
+        stride=block.rows.rounded_up(lanes).where(turned, block.stride),
+        uses=block.width.where(turned, block.uses),
+        fresh=kernel.builder.or_(turned, block.fresh),
+        into=_aside(kernel).where(turned, block.into),
+    )
+
+
+def _aside(kernel: _Kernel) -> Pointer:
+    """Where a turned block is made: it is low, and so is what it becomes."""
+    return kernel.own + (kernel.scratch.block + kernel.scratch.rows * kernel.scratch.columns // 2)
+
+
+def _turn_back(kernel: _Kernel, block: _Block) -> None:
+    """Puts the turned block where the epilogue looks for it, row by row without gaps."""
+    made, stride = _aside(kernel), block.rows.rounded_up(kernel.tile.vectors.lanes)
+    with loop(kernel.number(0), block.rows) as row, loop(kernel.number(0), block.width) as column:
+        (block.into + row * block.width + column).store((made + column * stride + row).load())
 
 
 def _parts(kernel: _Kernel) -> Int:
@@ -220,6 +262,14 @@ def _product(
     left = left + block.row * left_row + start * left_depth
     right = kernel.address(product * 2 + (_FIRST_OPERAND + 1)) + block.batch * right_batch
     right = right + start * right_depth + block.column * right_column
+    turned = block.turned
+    left, right = right.where(turned, left), left.where(turned, right)
+    left_row, right_column = (
+        right_column.where(turned, left_row), left_row.where(turned, right_column)
+    )  # fmt: skip
+    left_depth, right_depth = (
+        right_depth.where(turned, left_depth), left_depth.where(turned, right_depth)
+    )  # fmt: skip
     # Panels of whole vectors may stay where they are.
     beside = right_column.compare("==", 1)
     stays = builder.and_(beside, _may_stay(kernel, block, depth, right_depth))
@@ -291,7 +341,7 @@ def _panels(
         panel_row = right[1].where(unpacked, (block.padded - start).at_most(wide))
         kernel.call(
             kernel.functions[0], *left, own + areas.left, first_row, panel, panel_row, depth,
-            own + areas.block + start, block.stride, block.rows,
+            block.into + start, block.stride, block.rows,
             (block.width - start).at_most(wide), Int(kernel.builder, continued),
         )  # fmt: skip
 

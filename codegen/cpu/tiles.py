@@ -109,11 +109,15 @@ def _packed(tile: Tile, count: int, packed: Pointer, first: Int, rows: Int, job:
     with loop(first, rows, tile.rows) as row:
         stride = row.constant(tile.rows)
         strip = Strip(packed + row * job.depth, stride.constant(1), stride, True)
-        few = rows - row <= tile.rows // 2
-        with row.builder.if_else(few) as branches:
-            for branch, height in zip(branches, (tile.rows // 2, tile.rows), strict=True):
-                with branch:
-                    _tile(tile, height, count, strip, row, job)
+        left = rows - row
+        with row.builder.if_else(left <= tile.rows // 2) as (short, whole):
+            with short, row.builder.if_else(left <= tile.rows // 4) as (least, half):
+                with least:
+                    _tile(tile, tile.rows // 4, count, strip, row, job)
+                with half:
+                    _tile(tile, tile.rows // 2, count, strip, row, job)
+            with whole:
+                _tile(tile, tile.rows, count, strip, row, job)
 
 
 def _tile(tile: Tile, rows: int, count: int, strip: Strip, row: Int, job: Job) -> None:

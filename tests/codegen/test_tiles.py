@@ -21,6 +21,9 @@ NATIVE = WIDTHS[-1]
 RAGGED = (1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 100)
 CANARY = 0x5A
 LAYOUTS = ("NN", "NT", "TN", "TT")
+SIZES = (
+    (17, 40, 33), (300, 530, 300), (300, 20, 1100), (64, 1030, 530), (300, 530, 3), (300, 20, 2),
+)  # fmt: skip
 
 
 @functools.cache
@@ -135,7 +138,7 @@ def test_registers_of_every_width_give_the_same_bits(layout, vector_bytes):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("size", [(17, 40, 33), (300, 530, 300), (300, 20, 1100), (64, 1030, 530)])
+@pytest.mark.parametrize("size", SIZES)
 def test_shares_tiles_and_layouts_give_the_same_bits(layout, size):
     rows, depth, columns = size
     plain = operands("NN", rows, depth, columns)
