@@ -14,18 +14,15 @@ from codegen.ir import (
     Any,
     Barrier,
     Contraction,
-    Let,
     Loop,
     Program,
     Sequence,
     Statement,
     Store,
-    Until,
 )
 from codegen.passes import optimise
 from codegen.passes.common import common
 from codegen.passes.contractions import MatrixForm, Operand, Product, matrix_form
-from codegen.passes.early import early
 from codegen.passes.fuse import fuse
 from codegen.passes.memory import memory
 from codegen.passes.rewrite import size_of
@@ -390,42 +387,3 @@ def test_no_barrier_parts_a_fold_from_the_store_of_its_result():
     program = schedule(Program("fold", (), buffers, body))
     assert [type(one).__name__ for one in program.body] == ["Loop", "Barrier", "Loop", "Store"]
     check(program)
-
-
-def test_rows_run_before_the_test_that_may_end_the_loop():
-    rows = nest({"i": "n"}, put("d", "i", value=load("x", "i")))
-    single = put("s", value=call("add", load("k"), number(1.0)))
-    update = nest({"j": 3}, put("w", "j", value=load("s")))
-    reads = nest({"h": "n"}, put("e", "h", value=load("w", 0)))
-    body = (Until(ref("bad")), single, rows, update, reads, Until(ref("bad")), rows)
-    buffers = (
-        argument("x", "n"), argument("k"), argument("bad", dtype="bool"), state("w", 3),
-        step("d", "n"), step("e", "n"), step("s"),
-    )  # fmt: skip
-    loop = Loop("t", 2, Sequence(), body)
-    (made,) = early(Program("one", free("n"), buffers, (loop,))).body
-    assert isinstance(made, Loop)
-    assert made.body == (single, rows, Until(ref("bad")), update, reads, *body[-2:])
-
-
-def test_a_fold_that_is_there_already_is_not_run_again():
-    again = (
-        fold("sum", "a", "j", "m", load("x", "i", "j")),
-        Let("b", call("exp", local("a"))),
-        fold("sum", "c", "k", "m", load("x", "i", "k")),
-        Let("d", call("exp", local("c"))),
-        put("y", "i", value=call("add", local("b"), local("d"))),
-        put("x", "i", 0, value=local("b")),
-        fold("sum", "e", "l", "m", load("x", "i", "l")),
-        put("z", "i", value=local("e")),
-    )
-    buffers = (state("x", "n", "m"), state("y", "n"), state("z", "n"))
-    before = Program("one", free("n", "m"), buffers, (nest({"i": "n"}, *again),))
-    made = common(before)
-    assert sum(isinstance(one, Loop) for one in made.body[0].body) == 2
-    results = []
-    for program in (before, made):
-        arrays = {b.name: np.ones([{"n": 2, "m": 3}[e] for e in b.shape]) for b in buffers}
-        interpret(schedule(program), {"n": 2, "m": 3}, arrays)
-        results.append(arrays)
-    assert same(results[0], results[1])
