@@ -71,6 +71,12 @@ class _Memory:
 
 
 _memory = _Memory()
+# A child must not find it held by a thread that it does not have.
+os.register_at_fork(
+    before=_memory.lock.acquire,
+    after_in_parent=_memory.lock.release,
+    after_in_child=_memory.lock.release,
+)
 
 
 def compiled() -> int:
@@ -156,8 +162,9 @@ def _write(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         os.replace(name, path)
-    except OSError:
-        os.unlink(name)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
         raise
 
 

@@ -21,19 +21,19 @@ class Fleet:
         self.most = most
         self._crew = Crew(most)
 
-    def run(
-        self, bindings: Sequence[Binding], sizes: Sequence[Mapping[str, int]]
-    ) -> list[Outcome]:
+    def run(self, bindings: Sequence[Binding], sizes: Sequence[Mapping[str, int]]) -> list[Outcome]:
         """Runs every binding once with its sizes, in one call that holds no lock of Python: the
         bits are those of `Binding.run`."""
+        if not bindings:
+            return []
         kernel = cache.kernel(_TEXT.read_text())
         pairs = np.array(
             [each.begin(own) for each, own in zip(bindings, sizes, strict=True)], np.int64
         )
         taken = np.zeros(16, np.int64)
-        driver = np.array([each.driver for each in bindings[:1]], np.int64)
+        driver = np.array([bindings[0].driver], np.int64)
         count = np.array([len(bindings)], np.int64)
         cells = np.array([taken.ctypes.data, driver.ctypes.data, pairs.ctypes.data], np.int64)
-        workers = max(1, min(self.most, len(bindings)))
+        workers = min(self.most, len(bindings))
         self._crew.run(kernel.loaded.address, workers, count.ctypes.data, cells.ctypes.data)
         return [each.finish() for each in bindings]
