@@ -12,6 +12,7 @@ from symnet.ops.reduction import SOFTMAX, SUM
 from symnet.ops.table import (
     absolute,
     add,
+    equal,
     exp,
     expm1,
     hypot,
@@ -19,6 +20,7 @@ from symnet.ops.table import (
     log,
     log1p,
     logical_and,
+    logical_or,
     multiply,
     negative,
     sign,
@@ -83,6 +85,21 @@ _SIGNED: Final[dict[str, Callable[[Expr], Expr]]] = {
     "tanh": _log_tanh,
     "expm1": _log_expm1,
 }
+
+
+def argument_of_bell(node: Expr) -> Expr | None:
+    """x, if the node is 4 e / (1 + e)^2 with e = exp(-2 |x|), which 1 - tanh(x)^2 became."""
+    found = factors(node)
+    if found.coefficient != 4 or len(found.above) != 1 or len(found.below) != 2:
+        return None
+    (e,), (one, other) = found.above, found.below
+    if e.op is not exp or one is not other or [p for _, p in terms(one)][-1] is not e:
+        return None
+    exponent = factors(e.args[0])
+    size = exponent.above[0] if len(exponent.above) == 1 and not exponent.below else None
+    if size is None or size.op is not absolute or exponent.coefficient != -2:
+        return None
+    return size.args[0] if len(terms(one)) == 2 else None
 
 
 def log_of_factors(inner: Expr) -> Expr | None:
@@ -166,7 +183,21 @@ def _of_squares(inner: Expr) -> Expr | None:
         total = square if total is None else add(total, square)
     assert total is not None
     usual = log1p(total) if known == 1 else log(where(plain, inner, 1))
+    if known == 0 and len(held) == 2:
+        usual = _near_one(held[0], held[1], inner)
     return broadcast(where(plain, usual, multiply(2, log(length))), inner.shape)
+
+
+def _near_one(a: Expr, b: Expr, inner: Expr) -> Expr:
+    """log(a^2 + b^2) by (m - 1)(m + 1) + n^2 where the larger of the two, m, is nearly 1."""
+    more = less(absolute(b), absolute(a))
+    m, n = absolute(where(more, a, b)), where(more, b, a)
+    near = less(absolute(subtract(m, 1)), 0.125)
+    gap = add(multiply(subtract(m, 1), add(m, 1)), multiply(n, n))
+    total = add(multiply(a, a), multiply(b, b))
+    empty = equal(total, 0)
+    far = log(where(logical_or(near, empty), 1, total))
+    return where(near, log1p(where(near, gap, 0)), far)
 
 
 def _lone(found: Powers, inner: Expr) -> Expr | None:

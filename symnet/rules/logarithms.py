@@ -51,7 +51,7 @@ from symnet.rules.algebra import (
     without,
 )
 from symnet.rules.differences import inverse_hyperbolic
-from symnet.rules.log_factors import log_of_factors, log_one_minus_exp
+from symnet.rules.log_factors import argument_of_bell, log_of_factors, log_one_minus_exp
 from symnet.rules.match import unnamed
 from symnet.rules.rule import AnyRule, Structural, is_constant
 
@@ -167,6 +167,9 @@ def _of_saturated(inner: Expr) -> Expr | None:
     hyperbolic = inverse_hyperbolic(inner)
     if hyperbolic is not None:
         return hyperbolic
+    saturated = argument_of_bell(inner)
+    if saturated is not None:
+        return multiply(-2, log(cosh(saturated)))
     if inner.op is absolute and unnamed(inner.args[0]).op in (divide, multiply):
         above, below = unnamed(inner.args[0]).args
         combine = divide if unnamed(inner.args[0]).op is divide else multiply

@@ -97,7 +97,7 @@ SERIES: Final[dict[Pointwise, Series]] = {
 }
 
 
-def _regular(series: Series, u: Expr) -> Expr:
+def regular(series: Series, u: Expr) -> Expr:
     """f(u) / u, which at 0 is the first coefficient."""
     small = less(absolute(u), series.radius)
     near, far = guarded(small, u, 0.0, series.radius)
@@ -132,7 +132,7 @@ def _without_singularity(product: Product, inverse: bool) -> Product | None:
         if not taken:
             continue
         remaining, _ = without(inner.above, taken)
-        made = (*own[:place], _regular(series, u), *remaining, *own[place + 1 :])
+        made = (*own[:place], regular(series, u), *remaining, *own[place + 1 :])
         scale = 1 / inner.coefficient if inverse else inner.coefficient
         coefficient = product.coefficient * scale
         if inverse:

@@ -40,11 +40,14 @@ from symnet.ops.table import (
 )
 from symnet.ops.views import iota, reshape
 from symnet.rules.affine import AFFINE
+from symnet.rules.compound import COMPOUND
 from symnet.rules.differences import DIFFERENCES
 from symnet.rules.equations import EQUATIONS
 from symnet.rules.exact import LOG_OF_EXP
 from symnet.rules.gaps import GAPS
+from symnet.rules.infinity import INFINITY
 from symnet.rules.logarithms import LOGS
+from symnet.rules.mixtures import MIXTURES
 from symnet.rules.products import BELLS, PRODUCTS
 from symnet.rules.quotients import QUOTIENTS
 from symnet.rules.removable import REMOVABLE
@@ -309,6 +312,7 @@ STABILISE: tuple[AnyRule, ...] = (
     *EQUATIONS,
     *LOGARITHMS[:5],
     *LOGS,
+    *MIXTURES,
     *LOGARITHMS[5:],
     *SOFTMAXES,
     *CROSS_ENTROPY,
@@ -322,6 +326,8 @@ STABILISE: tuple[AnyRule, ...] = (
     *DIFFERENCES,
     *REMOVABLE,
     *QUOTIENTS,
+    *COMPOUND,
+    *INFINITY,
 )
 # Taken when nothing else fits any more, since they hide what other rules look for.
 LAST: tuple[AnyRule, ...] = BELLS
