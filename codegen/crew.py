@@ -36,24 +36,21 @@ class Crew:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._scratch = np.zeros(2, np.int64)
-        self._cell = self._scratch.ctypes.data
         self._posts: _Posts | None = None
 
-    def run(self, address: int, workers: int, n: int, p: int) -> int:
+    def run(self, address: int, workers: int, n: int, p: int) -> float:
         """Lets so many workers run the kernel at the address with these operands, and returns when
-        all have: how many they were, which is fewer where the system starts no more threads."""
-        if workers == 1:
-            PROTOTYPE(address)(self._cell, self._cell + 8, 0, 1, n, p)
-            return 1
+        all have: the seconds it took them, without those that Python's lock may cost. Fewer take
+        part where the system starts no more threads."""
         if self._posts is None or self._posts.process != os.getpid():
             # After a fork the threads are the parent's.
             self._posts = _Posts(self.most)
             weakref.finalize(self, self._posts.dismiss)
-        order = self._posts.words[_LINE * self.most :]
+        order = self._posts.order
         order[:4] = address, workers, n, p
         self._posts.enter(0, workers)
-        return int(order[1])
+        _, began, and_more, ended, more = order[4:9].tolist()
+        return float(ended - began + 1e-9 * (more - and_more))
 
 
 class _Posts:
@@ -64,6 +61,7 @@ class _Posts:
         memory = np.zeros(_LINE * (most + 2), np.int64)
         first = -int(memory.__array_interface__["data"][0]) % 128 // 8
         self.words: npt.NDArray[np.int64] = memory[first : first + _LINE * (most + 1)]
+        self.order = self.words[_LINE * most :]
         self._kernel: Kernel = cache.kernel(_TEXT.read_text())
         address = self._kernel.loaded.address
         self._numbers = np.array([most, _NAPS], np.int64)

@@ -23,7 +23,7 @@ class Fleet:
 
     def run(self, bindings: Sequence[Binding], sizes: Sequence[Mapping[str, int]]) -> list[Outcome]:
         """Runs every binding once with its sizes, in one call that holds no lock of Python: the
-        bits are those of `Binding.run`."""
+        bits are those of `Binding.run`. The seconds of each outcome are those of the call."""
         if not bindings:
             return []
         kernel = cache.kernel(_TEXT.read_text())
@@ -35,5 +35,6 @@ class Fleet:
         count = np.array([len(bindings)], np.int64)
         cells = np.array([taken.ctypes.data, driver.ctypes.data, pairs.ctypes.data], np.int64)
         workers = min(self.most, len(bindings))
-        self._crew.run(kernel.loaded.address, workers, count.ctypes.data, cells.ctypes.data)
-        return [each.finish() for each in bindings]
+        address = kernel.loaded.address
+        seconds = self._crew.run(address, workers, count.ctypes.data, cells.ctypes.data)
+        return [each.finish(seconds) for each in bindings]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,10 +27,11 @@ _CONTROL_WORDS = 128
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended: complete iterations of the outermost sequence that ran last, and which Until
-    left it (its number in the order of the program), if one did."""
+    left it (its number in the order of the program), if one did; and the seconds it took."""
 
     iterations: int
     stopped: int | None
+    seconds: float = field(default=0.0, compare=False)
 
 
 class Stages(Mapping[str, str]):
@@ -72,7 +72,7 @@ class CompiledKernel:
 class Executable:
     """A compiled program. `compiled` counts the kernels that were compiled anew for it; `kernels`
     are in the order in which the launch table first names them, the same text only once. `workers`
-    share each loop; if `chooses`, that is the most there may be."""
+    share each loop; if `chooses`, that is the most there may be, else what was asked for."""
 
     program: Program
     stages: Mapping[str, str]
@@ -98,18 +98,18 @@ class Executable:
         layout = self._laid_out(sizes)
         # Seeds and counts of iterations are sizes too, but change nothing about how long it takes.
         shapes = tuple(layout.shapes.values())
-        choice = self._choices.setdefault(shapes, Choice(self.workers if self.chooses else 1))
+        choice = self._choices.setdefault(shapes, Choice(self.workers, asked=not self.chooses))
         return Binding(self, layout, choice, arrays)
 
-    def execute(self, workers: int, numbers: int, cells: int) -> None:
-        """Runs the driver on its operands."""
+    def execute(self, workers: int, numbers: int, cells: int) -> float:
+        """Runs the driver on its operands; gives the seconds that took."""
         # A crew carries out one order at a time: whoever runs meanwhile takes another.
         try:
             crew = self._crews.pop()
         except IndexError:
             crew = Crew(self.workers)
         try:
-            crew.run(self.driver.loaded.address, workers, numbers, cells)
+            return crew.run(self.driver.loaded.address, workers, numbers, cells)
         finally:
             self._crews.append(crew)
 
@@ -165,11 +165,10 @@ class Binding:
         # Asking an array for its address costs as much as a small kernel.
         self._addresses = (self._numbers.ctypes.data, self._cells.ctypes.data)
 
-    def workers(self) -> tuple[int, bool]:
-        """How many workers the next run should take, and whether only to see how long it takes."""
-        return (
-            self._choice.pick() if self._executable.chooses else (self._executable.workers, False)
-        )
+    @property
+    def choice(self) -> Choice:
+        """How many workers the next run should take; shared by all that have the same shapes."""
+        return self._choice
 
     def run(self, sizes: Mapping[str, int] | None = None, workers: int | None = None) -> Outcome:
         """Runs the whole program once, in one call that holds no lock of Python.
@@ -177,12 +176,12 @@ class Binding:
         `sizes` gives free sizes other values for this run; none may change the shape of a buffer.
         Fewer workers take part where the system starts no more threads.
         """
-        count = self.workers()[0] if workers is None else workers
+        if workers is None:
+            chooses, asked = self._executable.chooses, self._executable.workers
+            workers = self._choice.pick()[0] if chooses else asked
         addresses = self.begin(sizes)
-        start = time.perf_counter()
-        self._executable.execute(count, *addresses)
-        outcome = self.finish()
-        self._choice.note(count, time.perf_counter() - start, outcome.iterations)
+        outcome = self.finish(self._executable.execute(workers, *addresses))
+        self._choice.note(workers, outcome.seconds, outcome.iterations)
         return outcome
 
     @property
@@ -200,11 +199,11 @@ class Binding:
         self._control[_ARRIVALS] = self._control[_DECIDED] = self._control[_DECIDED + 16] = 0
         return self._addresses
 
-    def finish(self) -> Outcome:
-        """How the driver's run ended."""
+    def finish(self, seconds: float) -> Outcome:
+        """How the driver's run ended, which took so long."""
         self._control[_STOP] = 0
         iterations, stopped = int(self._control[_ITERATIONS]), int(self._control[_STOPPED])
-        return Outcome(iterations, None if stopped < 0 else stopped)
+        return Outcome(iterations, None if stopped < 0 else stopped, seconds)
 
     def stop(self) -> None:
         """Lets the run under way (or else the next) leave when the iteration of its outermost

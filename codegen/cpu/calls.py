@@ -18,6 +18,7 @@ _SPINS_BEFORE_YIELD = 200  # 2000 made two trainings on two cores 7 to 14 times 
 
 sched_yield = types.ExternalFunction("sched_yield", types.int32())
 nap = types.ExternalFunction("usleep", types.int32(types.uint32))
+clock_gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32, _WORDS))
 pthread_join = types.ExternalFunction("pthread_join", types.int32(types.intp, types.intp))
 
 

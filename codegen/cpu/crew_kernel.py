@@ -3,7 +3,8 @@
 `p`: the words of the crew, and the address of this very kernel, which a new thread enters. Word
 16 * k is worker k's post: 0 no thread, 1 parked, 2 at work, 3 called, 4 left, 5 told to leave;
 what follows it in its line belongs to its thread. The words after all posts, from 16 * `n[0]`, are
-the order: address of the kernel, its workers, its `n`, its `p`, the lead's floating-point control.
+the order: address of the kernel, its workers, its `n`, its `p`, the lead's floating-point control;
+then the system's clock (seconds, nanoseconds) when it began and when all had ended.
 `n`: how many posts, then how many naps a parked worker takes before it leaves.
 
 Worker 0 leads: it calls those who are parked, starts those who are not, sets them to work, works
@@ -26,6 +27,7 @@ from codegen.cpu.calls import (
     atomic_store,
     atomic_swap,
     call_kernel,
+    clock_gettime,
     float_control,
     nap,
     pause,
@@ -35,6 +37,8 @@ from codegen.cpu.calls import (
     start_thread,
 )
 from codegen.cpu.operations import int64_at, offset
+
+MONOTONIC = 1
 
 
 @njit(error_model="numpy", nogil=True, inline="always")
@@ -103,11 +107,13 @@ def kernel(worker: Any, workers: Any, n: Any, p: Any) -> None:
         there = called(words, p[1], workers, n, p)
         words[16 * posts + 1] = there
         words[16 * posts + 4] = float_control()
+        clock_gettime(MONOTONIC, offset(words, 16 * posts + 5))
         for other in range(1, there):
             atomic_store(words, 16 * other, 2)
         ordered(words, posts, 0)
         for other in range(1, there):
             wait(words, 16 * other, 1, 0)
+        clock_gettime(MONOTONIC, offset(words, 16 * posts + 7))
         return
     post = 16 * worker
     while True:

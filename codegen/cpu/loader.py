@@ -18,7 +18,8 @@ _MATHEMATICS = """
 """
 _LIBM = tuple(name + suffix for name in _MATHEMATICS.split() for suffix in ("", "f"))
 _LIBC = (
-    "memcpy", "memmove", "memset", "sched_yield", "usleep", "pthread_create", "pthread_join"
+    "memcpy", "memmove", "memset", "sched_yield", "usleep", "pthread_create", "pthread_join",
+    "clock_gettime",
 )  # fmt: skip
 SYMBOLS = frozenset((*_LIBM, *_LIBC))
 """Every function outside itself that an object may call."""

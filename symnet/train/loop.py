@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,20 +105,24 @@ class Loop:
     def run(self, first: int, most: int) -> Chunk:
         """Runs up to `most` steps from iteration `first`, as many as take about a tenth of a
         second; at least one."""
-        workers, trial = self.binding.workers()
-        sizes = self.sizes(first, most, TRIAL_SECONDS if trial else CHUNK_SECONDS)
-        start = time.perf_counter()
-        outcome = self.binding.run(sizes, workers)
-        return self.chunk(sizes, outcome, time.perf_counter() - start)
+        workers, trial = self.binding.choice.pick()
+        seconds = self.binding.choice.each(workers) or self._seconds
+        sizes = self.sizes(first, most, TRIAL_SECONDS if trial else CHUNK_SECONDS, seconds)
+        return self.chunk(sizes, self.binding.run(sizes, workers))
 
-    def sizes(self, first: int, most: int, seconds: float) -> dict[str, int]:
-        """The run from iteration `first` of at most `most` steps that takes about so long."""
-        fitting = max(1, int(seconds / self._seconds)) if self._seconds else 1
+    def sizes(
+        self, first: int, most: int, wanted: float, seconds: float | None = None
+    ) -> dict[str, int]:
+        """The run from iteration `first` of at most `most` steps that takes about as long as is
+        wanted, if a step takes so many seconds (None: as the one before)."""
+        each = self._seconds if seconds is None else seconds
+        fitting = max(1, int(wanted / each)) if each else 1
         return {"first": first, "count": min(most, CAPACITY, fitting)}
 
-    def chunk(self, sizes: Mapping[str, int], outcome: Outcome, elapsed: float) -> Chunk:
-        """What a run of these sizes gave, which took so many seconds."""
-        self._seconds = elapsed / max(sizes["count"] if outcome.stopped is None else 1, 1)
+    def chunk(self, sizes: Mapping[str, int], outcome: Outcome, share: float = 1.0) -> Chunk:
+        """What a run of these sizes gave, which had that share of the time it took."""
+        steps = sizes["count"] if outcome.stopped is None else 1
+        self._seconds = outcome.seconds * share / max(steps, 1)
         seen = outcome.iterations + (outcome.stopped is not None)
         values = {name: array[:seen].copy() for name, array in self._histories.items()}
         if outcome.stopped is None or outcome.stopped < self._tests:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -93,10 +92,8 @@ def run_together(fits: Sequence[Fit], workers: int) -> None:
     while asked := [(fit, wanted) for fit in fits if (wanted := fit.wanted()) is not None]:
         share = min(workers, len(asked)) / len(asked)
         sizes = [fit.loop.sizes(*wanted, CHUNK_SECONDS * share) for fit, wanted in asked]
-        start = time.perf_counter()
         outcomes = fleet.run([fit.loop.binding for fit, _ in asked], sizes)
-        elapsed = (time.perf_counter() - start) * share
         for (fit, _), own, outcome in zip(asked, sizes, outcomes, strict=True):
-            fit.take(fit.loop.chunk(own, outcome, elapsed))
+            fit.take(fit.loop.chunk(own, outcome, share))
     for fit in fits:
         fit.end()

@@ -144,6 +144,33 @@ def test_the_quickest_number_is_chosen_and_the_others_looked_at_again():
     assert run(choice, {1: 1e-3, 2: 9e-3, 3: 9e-3}, 50)[-10:].count(1) >= 9
 
 
+def test_the_number_asked_for_is_taken_unless_it_is_much_slower_than_one():
+    usual = Choice(3, asked=True)
+    picked = run(usual, {1: 1e-3, 3: 1.5e-3}, 60)
+    assert picked[:4] == [3, 3, 1, 1]
+    assert picked[4:].count(1) == 60 // AGAIN
+    contended = {1: 1e-3, 3: 50e-3}
+    assert run(usual, contended, 30)[-10:].count(1) >= 9
+    assert run(usual, {1: 1e-3, 3: 0.5e-3}, 400)[-10:].count(3) >= 9
+
+
+def test_what_is_known_of_a_number_is_told():
+    choice = Choice(2)
+    assert choice.each(1) is None
+    run(choice, {1: 3e-3, 2: 1e-3}, 4)
+    assert (choice.each(1), choice.each(2)) == (pytest.approx(3e-3), pytest.approx(1e-3))
+
+
+def test_a_run_says_how_long_it_took():
+    orders, workers = Orders(200_000), Crew(2)
+    for count in (1, 2):
+        start = time.perf_counter()
+        numbers = orders.numbers.ctypes.data, orders.cells.ctypes.data
+        orders.control[:] = 0
+        seconds = workers.run(orders.kernel.loaded.address, count, *numbers)
+        assert 0 < seconds < time.perf_counter() - start
+
+
 def test_short_runs_take_one_worker():
     choice = Choice(2)
     for _ in range(30):
