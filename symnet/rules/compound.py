@@ -75,13 +75,17 @@ def _compound(node: Expr) -> Expr | None:
 
 
 def _times_log(n: Expr, u: Expr, near: Expr, small: Expr) -> Expr:
-    """n log1p(u): with n u for one factor where n is a factor of u's divisor."""
+    """n log1p(u): through n u where that is simpler than n and u."""
     ratio, count = factors(u), factors(n)
-    below, taken = without([unnamed(part) for part in ratio.below], count.above)
-    if not taken or len(taken) < len(count.above) or count.below:
+    below, above = [unnamed(p) for p in ratio.below], [unnamed(p) for p in ratio.above]
+    below, fewer = without(below, count.above)
+    above, more = without(above, count.below)
+    if not fewer and not more:
         return multiply(where(small, n, 0), log1p(near))
+    kept, _ = without(count.above, fewer)
+    left, _ = without(count.below, more)
     size = ratio.coefficient * count.coefficient
-    whole = product_of(Product(size, ratio.above, tuple(below)), u)
+    whole = product_of(Product(size, (*kept, *above), (*left, *below)), u)
     return multiply(where(small, whole, 0), regular(SERIES[log1p], near))
 
 

@@ -25,7 +25,7 @@ from symnet.ops.table import (
     subtract,
     where,
 )
-from symnet.rules.algebra import has_number, sample, square_root_of, sum_of_terms, terms
+from symnet.rules.algebra import factors, has_number, sample, square_root_of, sum_of_terms, terms
 from symnet.rules.linear import linear
 from symnet.rules.match import unnamed
 from symnet.rules.rule import AnyRule, Structural
@@ -161,6 +161,45 @@ def _root_less_number(node: Expr) -> Expr | None:
     return None
 
 
+def _one_less_share(node: Expr) -> Expr | None:
+    """1 - x / r = (r - x) / r for a root r, where r - x is known to cancel."""
+    parts = terms(node)
+    if len(parts) != 2:
+        return None
+    for (one_sign, one), (sign, part) in (parts, parts[::-1]):
+        if scalar_constant(one) is None:
+            continue
+        product = factors(part)
+        alone = len(product.above) == 1 and not product.below
+        held, coefficient = (product.above[0], product.coefficient) if alone else (part, 1.0)
+        root, x = _share(held)
+        size = abs(float(scalar_constant(one) or 0)) or math.inf
+        if root is None or x is None or abs(coefficient) != size:
+            continue
+        ratio = sign * coefficient / (one_sign * float(scalar_constant(one) or 0))
+        top = subtract(root, x) if ratio < 0 else add(root, x)
+        if _root_less_number(top) is None:
+            return None
+        none = equal(root, 0)
+        share = where(none, 1, divide(top, where(none, 1, root)))
+        whole = one_sign * float(scalar_constant(one) or 0)
+        return broadcast(share if whole == 1 else multiply(whole, share), node.shape)
+    return None
+
+
+def _share(node: Expr) -> tuple[Expr | None, Expr | None]:
+    """r and x of x / r, also where a select makes that 0 at 0."""
+    bare = unnamed(node)
+    if bare.op is where and scalar_constant(bare.args[1]) == 0:
+        bare = unnamed(bare.args[2])
+    if bare.op is not divide:
+        return None, None
+    x, root = bare.args[0], unnamed(bare.args[1])
+    if root.op is where and scalar_constant(root.args[1]) == 1:
+        root = unnamed(root.args[2])
+    return (root, x) if root.op in (sqrt, hypot) and x.shape == root.shape else (None, None)
+
+
 def _plain_square(node: Expr) -> Expr:
     """u * u for any spelling of u^2, so that equal squares are one node."""
     root = square_root_of(node)
@@ -198,6 +237,12 @@ def _root_examples() -> tuple[Expr, ...]:
     )
 
 
+def _share_examples() -> tuple[Expr, ...]:
+    x = sample("x")
+    root = sqrt(add(multiply(x, x), 1))
+    return (subtract(1, divide(x, root)), add(divide(negative(x), hypot(x, 1)), 1))
+
+
 def _difference_examples() -> tuple[Expr, ...]:
     x = sample("x")
     return (
@@ -222,6 +267,15 @@ DIFFERENCES: tuple[AnyRule, ...] = (
         _root_less_number,
         "the root and the number are nearly equal",
         _root_examples,
+        error=1e-14,
+    ),
+    Structural(
+        "one less a share of a root",
+        ("add", "subtract"),
+        _one_less_share,
+        "the share is nearly 1",
+        _share_examples,
+        among=frozenset({"divide", "where", "negative", "multiply"}),
         error=1e-14,
     ),
 )

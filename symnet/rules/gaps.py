@@ -24,6 +24,7 @@ from symnet.ops.table import (
     log1p,
     logical_and,
     logical_or,
+    maximum,
     multiply,
     negative,
     power,
@@ -33,13 +34,16 @@ from symnet.ops.table import (
     where,
 )
 from symnet.rules.algebra import (
+    Product,
     factors,
     guarded,
     has_number,
+    product_of,
     sample,
     square_root_of,
     sum_of_terms,
     terms,
+    without,
 )
 from symnet.rules.linear import linear
 from symnet.rules.match import unnamed
@@ -103,7 +107,7 @@ _PAIRS: Final[dict[str, Callable[[Expr, Expr], Expr]]] = {
 
 
 def _two_values(node: Expr) -> Expr | None:
-    """k f(a) - k f(b)."""
+    """k f(a) - k f(b), where k may be a product."""
     if has_number(node):
         return None
     parts = terms(node)
@@ -111,20 +115,26 @@ def _two_values(node: Expr) -> Expr | None:
         return None
     first, second = ((sign_, factors(part)) for sign_, part in parts)
     products = (first[1], second[1])
-    if any(len(p.above) != 1 or p.below for p in products):
-        return None
     size = products[0].coefficient * first[0]
-    if products[1].coefficient * second[0] != -size:
+    left, _ = without(products[0].below, products[1].below)
+    if products[1].coefficient * second[0] != -size or left:
         return None
-    (f,), (g,) = products[0].above, products[1].above
+    if len(products[0].below) != len(products[1].below):
+        return None
+    (rest, taken), (own, _) = (
+        without(side.above, other.above) for side, other in (products, products[::-1])
+    )
+    if len(rest) != 1 or len(own) != 1:
+        return None
+    (f,), (g,) = rest, own
     spelling = _PAIRS.get(f.op.name)
     if spelling is None or f.op is not g.op or f is g or _is_held(f.args[0]):
         return None
     if f.shape != g.shape:
         return None
     made = spelling(f.args[0], g.args[0])
-    made = made if size == 1 else negative(made) if size == -1 else multiply(size, made)
-    return broadcast(made, node.shape)
+    shared = Product(size, (made, *taken), products[0].below)
+    return product_of(shared, node)
 
 
 def _is_held(node: Expr) -> bool:
@@ -199,6 +209,67 @@ def _softplus(node: Expr) -> Expr | None:
     return None
 
 
+def _with_target(node: Expr) -> Expr | None:
+    """softplus(u) - t u = softplus(-|u|) + (1 - t) u for u > 0, which is small where t is 1."""
+    parts = terms(node)
+    for place, (sign_, part) in enumerate(parts):
+        if part.op is not softplus or _is_held(part.args[0]):
+            continue
+        u = part.args[0]
+        for other_place, (other_sign, other) in enumerate(parts):
+            target = None if other_place == place else _over(other, u, -sign_ * other_sign)
+            if target is None:
+                continue
+            positive = less(0, u)
+            small = softplus(where(positive, negative(u), u))
+            slope = multiply(where(positive, subtract(1, target), negative(target)), u)
+            kept = [p for k, p in enumerate(parts) if k not in (place, other_place)]
+            return sum_of_terms([(sign_, small), (sign_, slope), *kept], node)
+    return None
+
+
+def _over(node: Expr, u: Expr, sign_: int) -> Expr | None:
+    """t, if the node is sign * t u for an expression t that is no number."""
+    product, form = factors(node), factors(u)
+    rest, taken = without([unnamed(part) for part in product.above], form.above)
+    if len(taken) < len(form.above) or not form.above or form.below or not rest:
+        return None
+    left = Product(sign_ * product.coefficient / form.coefficient, tuple(rest), product.below)
+    return product_of(left, node)
+
+
+def _halves(node: Expr) -> Expr | None:
+    """max(u, 0) + softplus(-|u|) = softplus(u)."""
+    parts = terms(node)
+    for place, (sign_, part) in enumerate(parts):
+        u = _magnitude(part)
+        for other_place, (other_sign, other) in enumerate(parts if u is not None else []):
+            zero = next((a for a in other.args if scalar_constant(a) == 0), None)
+            if other.op is not maximum or zero is None or other_sign != sign_:
+                continue
+            if any(unnamed(arg) is unnamed(u) for arg in other.args):
+                kept = [p for k, p in enumerate(parts) if k not in (place, other_place)]
+                return sum_of_terms([(sign_, softplus(u)), *kept], node)
+    return None
+
+
+def _magnitude(part: Expr) -> Expr | None:
+    """u, if the node is softplus(-|u|)."""
+    inner = unnamed(part.args[0]) if part.op is softplus else part
+    size = unnamed(inner.args[0]) if inner.op is negative and inner is not part else inner
+    return size.args[0] if size.op is absolute and inner.op is negative else None
+
+
+def _target_examples() -> tuple[Expr, ...]:
+    x, t = sample("x"), sample("t")
+    return (subtract(softplus(x), multiply(x, t)), add(multiply(negative(t), x), softplus(x)))
+
+
+def _halves_examples() -> tuple[Expr, ...]:
+    x = sample("x")
+    return (add(softplus(negative(absolute(x))), maximum(x, 0)),)
+
+
 def _pair_examples() -> tuple[Expr, ...]:
     x, y = sample("x"), sample("y")
     return (
@@ -260,6 +331,25 @@ GAPS: tuple[AnyRule, ...] = (
         _softplus,
         "softplus(x) is x for large x",
         _softplus_examples,
+        among=frozenset({"softplus", "negative", "add", "subtract"}),
+        remark=_CANCELS,
+        error=1e-14,
+    ),
+    Structural(
+        "halves of softplus",
+        ("add", "subtract"),
+        _halves,
+        "one function whose derivative is known",
+        _halves_examples,
+        among=frozenset({"softplus", "maximum", "negative", "add", "subtract"}),
+        error=1e-14,
+    ),
+    Structural(
+        "softplus less a share of its argument",
+        ("add", "subtract"),
+        _with_target,
+        "softplus(x) is x for large x",
+        _target_examples,
         among=frozenset({"softplus", "negative", "add", "subtract"}),
         remark=_CANCELS,
         error=1e-14,

@@ -105,6 +105,13 @@ SATURATION = (
         latex=r"\frac{e}{(1 + e)^2} \text{ where } e = \exp(-\lvert <x> \rvert)",
     ),
     Rule(
+        "size of minus x",
+        absolute(negative(_x)),
+        absolute(_x),
+        "the same size is one expression",
+        shown=False,
+    ),
+    Rule(
         "complement of sigmoid",
         subtract(1, sigmoid(_x)),
         sigmoid(negative(_x)),
