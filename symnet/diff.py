@@ -188,7 +188,11 @@ def hvp(y: Expr, wrt: Nested, vectors: Nested) -> Nested:
 
 
 def _jacobian_one(y: Expr, x: Expr) -> Expr:
-    """dy/dx, shaped y.shape + x.shape: one forward sweep with a leading axis of directions."""
+    """dy/dx, shaped y.shape + x.shape: one forward sweep, with a leading axis of directions unless
+    x is a number."""
+    if not x.shape:
+        change = _tangents({x: number(1, x.dtype)}, [y], lead=0).get(y)
+        return zeros(y) if change is None else change
     count = multiply_sizes(x.shape)
     directions = reshape(identity(count, x.dtype), (count, *x.shape))
     columns = _tangents({x: directions}, [y], lead=1).get(y)

@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 
 from symnet.formula.tree import (
+    EULER,
     ONE,
     ONES,
     PI,
@@ -171,7 +172,8 @@ def plain(product: Scaled) -> Formula:
     if product.top == 0:
         return ZERO
     top, bottom = _reduced(product.top, product.bottom)
-    product = replace(product, top=top, bottom=bottom)
+    product = _without_two_signs(replace(product, top=top, bottom=bottom))
+    top = product.top
     if bottom != 1 or product.under:
         return product
     if not product.over and product.body is None:
@@ -181,6 +183,14 @@ def plain(product: Scaled) -> Formula:
     if top == 1 and len(product.over) == 1 and product.body is None:
         return product.over[0]
     return product
+
+
+def _without_two_signs(product: Scaled) -> Scaled:
+    """A minus before a sum that has nothing but minuses is gone with them."""
+    body = product.body
+    if product.top > 0 or not isinstance(body, Sum) or not all(map(is_negative, body.terms)):
+        return product
+    return replace(product, top=-product.top, body=Sum(tuple(map(negate, body.terms))))
 
 
 def is_negative(formula: Formula) -> bool:
@@ -232,13 +242,15 @@ def _is_power_of(factor: Formula, pair: tuple[Formula, Fraction] | None) -> bool
     return bool(own and pair and own[0] == pair[0] and own[1] > 0 and pair[1] > 0)
 
 
-def _without_common_sizes(
+def _without_common_factors(
     over: Sequence[Formula], under: Sequence[Formula]
 ) -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
-    """Sizes that stand above and below the bar cancel: a size is never zero where it divides."""
+    """Sizes and powers of e that stand above and below the bar cancel: they are never zero."""
     above, below = list(over), list(under)
     for factor in under:
-        if isinstance(factor, Symbol) and factor.size and factor in above:
+        size = isinstance(factor, Symbol) and factor.size
+        exponential = isinstance(factor, Power) and factor.base == EULER
+        if (size or exponential) and factor in above:
             above.remove(factor)
             below.remove(factor)
     return tuple(above), tuple(below)
@@ -286,7 +298,7 @@ def hadamard(left: Formula | None, right: Formula | None) -> Formula | None:
 
 def multiply(left: Scaled, right: Scaled) -> Formula:
     """The product, coefficients in front, factors in order."""
-    over, under = _without_common_sizes(left.over + right.over, left.under + right.under)
+    over, under = _without_common_factors(left.over + right.over, left.under + right.under)
     (above, over), (below, under) = _without_roots(over), _without_roots(under)
     return plain(
         Scaled(
@@ -304,13 +316,20 @@ def divide(left: Scaled, right: Scaled) -> Formula:
     if right.top == 0:
         return Scaled(left.top, left.bottom, left.over, (*left.under, ZERO), left.body)
     sign = -1 if right.top < 0 else 1
-    over, under = _without_common_sizes(left.over + right.under, left.under + right.over)
+    over, under = _without_common_factors(left.over + right.under, left.under + right.over)
     body = left.body
     if right.body is not None:
-        body = Quotient(ONE if body is None else body, right.body)
+        body = _over(ONE if body is None else body, right.body)
     (above, over), (below, under) = _without_roots(over), _without_roots(under)
     top, bottom = sign * left.top * right.bottom * above, left.bottom * abs(right.top) * below
     return plain(Scaled(top, bottom, _collected(over), _collected(under), body))
+
+
+def _over(top: Formula, bottom: Formula) -> Formula:
+    """The elementwise quotient; what was divided before is divided by the product."""
+    if isinstance(top, Quotient):
+        return Quotient(top.top, hadamard(top.bottom, bottom) or bottom)
+    return Quotient(top, bottom)
 
 
 def matrix_product(factors: Sequence[Formula]) -> Formula:

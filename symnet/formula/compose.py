@@ -23,6 +23,7 @@ from symnet.formula.naming import core, intermediates, is_scalar
 from symnet.formula.remarks import Computed as Computed
 from symnet.formula.remarks import Rewrites, remark_lines
 from symnet.formula.roles import Roles
+from symnet.formula.roots import with_plain_logarithms, with_plain_roots
 from symnet.formula.sheet import Line, Sheet
 from symnet.formula.text import TextPrinter, value_text
 from symnet.formula.translate import Translator
@@ -58,15 +59,9 @@ class _Composer:
 
     def __init__(self, loss: Expr, targets: Sequence[Expr]) -> None:
         self.targets = targets
-        self.loss = with_names(loss, targets)
-        order = topological([self.loss])
-        active = active_nodes(order, targets)
-        self.named = [n for n in order if n.op is NAMED and n is not self.loss]
-        aims = set(targets)
-        self.moving = [n for n in self.named if n in active and n not in aims]
+        self._differentiate(with_names(with_plain_logarithms(loss), targets))
+        active = active_nodes(topological([self.loss]), targets)
         self.scalar = bool(self.moving) and all(n.shape == () for n in self.moving)
-        seed = {self.loss: number(1, self.loss.dtype)}
-        self.adjoints = adjoints(seed, [*targets, *self.moving])
         self.slopes = [self.adjoints[t] for t in targets if t in self.adjoints]
         self.steps: Steps = local_steps(self.loss, self.moving, targets) if self.scalar else {}
         self.emitted: set[str] = set()
@@ -80,6 +75,19 @@ class _Composer:
         self.delta_symbols: dict[Expr, Symbol] = {}
         self._name_values(active)
         self._name_adjoints()
+
+    def _differentiate(self, loss: Expr) -> None:
+        """The adjoints of targets and named nodes, as they are computed and as they are written."""
+        order = topological([loss])
+        active = active_nodes(order, self.targets)
+        chosen = [n for n in order if n.op is NAMED and n is not loss]
+        moving = [n for n in chosen if n in active and n not in set(self.targets)]
+        found = adjoints({loss: number(1, loss.dtype)}, [*self.targets, *moving])
+        self.computed = [found[t] for t in self.targets if t in found]
+        written = self.written = with_plain_roots([loss, *found, *found.values()])
+        self.loss = written[loss]
+        self.named, self.moving = [written[n] for n in chosen], [written[n] for n in moving]
+        self.adjoints = {written[node]: written[slope] for node, slope in found.items()}
 
     def _delta_nodes(self) -> list[Expr]:
         """The named nodes made directly from a target, nearest to the loss first."""
@@ -134,10 +142,20 @@ class _Composer:
         wanted = dict.fromkeys([*self.deltas, *wanted, *sums])
         for node in sorted(wanted, key=lambda node: below[self.adjoints[node]]):
             symbol = Symbol(names.names.fresh(f"Δ_{self._below(node)}"))
-            # Adjoints of two nodes may be one expression: the first name is kept for it.
-            names.named.setdefault(self.adjoints[node], symbol)
+            # Adjoints of two nodes may be one expression: the first name is kept for it. What the
+            # loss itself is made of, such as a constant, is no adjoint by name.
+            if self.adjoints[node] not in self.roles.forward:
+                names.named.setdefault(self.adjoints[node], symbol)
             self.delta_symbols[node] = symbol
         names.define_long(self.roots, self.roles.preferred, self.roles.name)
+
+    def known(self) -> Translator:
+        """The translator, which also knows by name what is computed in the place of what is written
+        so."""
+        for node, written in self.written.items():
+            if written in self.translator.named:
+                self.translator.named.setdefault(node, self.translator.named[written])
+        return self.translator
 
     def _is_summed(self, node: Expr) -> bool:
         """Whether the adjoint of a node is a sum over rows or columns, as that of a mean is."""
@@ -238,11 +256,10 @@ class _Composer:
         lines: list[Line] = []
         for node, symbol in self.delta_symbols.items():
             adjoint = self.adjoints[node]
-            own = self.translator.named[adjoint]
-            if own is symbol:
+            if self.translator.named.get(adjoint) is symbol:
                 lines += self.equation_line(adjoint, symbol)
             else:
-                lines += self.line(symbol, own, adjoint)
+                lines += self.line(symbol, self.translator.array(adjoint), adjoint)
         for target in self._in_order():
             lines += self._gradient_line(target)
         return lines
@@ -326,7 +343,7 @@ def gradients(
     forward, backward = composer.forward(), composer.backward()
     remarks = []
     if rewrites and not composer.scalar:
-        remarks = remark_lines(rewrites(composer.slopes), composer.translator, composer.emitted)
+        remarks = remark_lines(rewrites(composer.computed), composer.known(), composer.emitted)
     if values is not None:
         remarks.append(composer.values_line(values, mapping))
     return Sheet(loss, mapping, tuple(forward), composer.legend(), tuple(backward), tuple(remarks))

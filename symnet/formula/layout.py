@@ -8,6 +8,7 @@ from collections.abc import Callable
 WIDTH = 100
 _LEAST = 0.4  # a line is not broken before this share of its width
 _OPENING, _CLOSING = "([⌊{", ")]⌋}"
+_TIMES = (" ⊙ ", r" \odot ")
 _SIGNS = (" + ", " − ", " - ", " = ", " ⊙ ", r" \odot ", ";  ", r",\quad ", ", ")
 
 
@@ -42,8 +43,8 @@ def broken(
 
 def _place(text: str, room: int, measure: Callable[[str], int]) -> int | None:
     """Where to break the text: at the outermost sign within the room, the last of several."""
-    found: list[tuple[int, int]] = []
-    late: list[tuple[int, int]] = []
+    found: list[tuple[float, int]] = []
+    late: list[tuple[int, float]] = []
     for place, depth in _signs(text):
         taken = measure(text[:place])
         if taken <= room and taken >= _LEAST * room:
@@ -55,8 +56,9 @@ def _place(text: str, room: int, measure: Callable[[str], int]) -> int | None:
     return late[0][0] if late else None
 
 
-def _signs(text: str) -> list[tuple[int, int]]:
-    """The places at which a text may be broken, and how many parentheses each stands in."""
+def _signs(text: str) -> list[tuple[int, float]]:
+    """The places at which a text may be broken, and how many parentheses each stands in; a product
+    is half as bad a place as parentheses."""
     found, depth, braces = [], 0, 0
     latex = "\\" in text
     for place, sign in enumerate(text):
@@ -72,7 +74,8 @@ def _signs(text: str) -> list[tuple[int, int]]:
                     behind = one.strip() == "=" or one[0] in ";,"
                     if one == " = " and depth:
                         continue
-                    found.append((place + (len(one) if behind else 1), depth + (one == " ⊙ ")))
+                    worse = 0.5 if one in _TIMES else 0
+                    found.append((place + (len(one) if behind else 1), depth + worse))
     return found
 
 

@@ -20,6 +20,7 @@ _LIGHT = 3  # a number times a name
 
 _USUAL = {"weight": "W", "bias": "b"}  # the letters of a layer's parameters
 _LETTERS = "kjilmpqrtuv"
+_NUMBERS = (CONSTANT, SIZE_VALUE)
 _PLAIN = (CONSTANT, SIZE_VALUE, IOTA, IDENTITY)
 
 
@@ -125,13 +126,21 @@ def intermediates(
     most = longest // 4
     weights = choice.weights
     kept = {core(root) for root in roots}
+    numbers: set[Expr] = set()
     for node in order:
         if is_atom(node):
             choice.count(node, 1, 0)
+            if node.op in _NUMBERS and node.shape == ():
+                numbers.add(node)
             continue
         parts = choice.shorten(node)
         if node in named:
             choice.count(node, 1, 0)
+            continue
+        if numbers.issuperset(node.args):
+            # A number such as 1/N is written where it stands.
+            numbers.add(node)
+            choice.count(node, min(choice.weights[node], _LIGHT), choice.depths[node])
             continue
         if node.op is PLACE and weights[parts[0]] >= most:
             # A block of its own: what stands in it gets a name.

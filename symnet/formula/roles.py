@@ -45,6 +45,19 @@ def _is_function(node: Expr) -> bool:
     return isinstance(node.op, Pointwise) and node.op.arity == 1 and node.op is not negative
 
 
+def _is_after_function(node: Expr) -> bool:
+    """Whether a node is made element by element of the result of a function, as 1 − σ(z) is."""
+    stack, seen = [node], {node}
+    while stack:
+        part = stack.pop()
+        if part is not node and _is_function(part):
+            return True
+        if is_elided(part) or isinstance(part.op, Pointwise):
+            stack += [arg for arg in part.args if arg not in seen]
+            seen.update(part.args)
+    return False
+
+
 class Roles:
     """What the nodes of a loss and their adjoints are.
 
@@ -113,7 +126,7 @@ class Roles:
         letters = "PRAHG" if node.ndim > 1 else "prahg"
         if node.op is SOFTMAX:
             return letters[0], False
-        if node in self._activations:
+        if node in self._activations and not _is_after_function(node):
             name = self._activations[node]
             return (f"z_{name}", False) if name else ("Z" if node.ndim > 1 else "z", True)
         if node in self._predictions:

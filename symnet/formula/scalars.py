@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from symnet.expr import Expr
@@ -156,18 +156,40 @@ def _fence(kind: str) -> Callable[[Operands], Formula]:
     return lambda given: Fence(kind, given.formulas[0])
 
 
+def rooted(within: Formula) -> Formula:
+    """The root of a formula; that of a squared norm is the norm."""
+    if isinstance(within, Power) and isinstance(within.base, Fence):
+        squared = within.exponent == Number(Fraction(2))
+        if within.base.kind == "norm" and squared:
+            return within.base
+    return Fence("root", within)
+
+
 def _where(given: Operands) -> Formula:
     """A branch against zero is the branch times a bracket, if it is finite everywhere."""
     condition, first, second = given.formulas
     zeros = [formula == ZERO for formula in (first, second)]
     kept = 1 if zeros[1] else 2
-    if not any(zeros) or _may_be_infinite(given.formulas[kept]):
+    if not any(zeros):
         return Piecewise(condition, first, second)
+    if _may_be_infinite(given.formulas[kept]):
+        return _chosen(condition, given, kept)
     if kept == 2:
         condition = _opposite(condition)
     mask = isinstance(condition, Symbol) and condition.mask
     bracket = scaled(condition if mask else Fence("bracket", condition), given.scalar[0])
     return multiply(given.product(kept), bracket)
+
+
+def _chosen(condition: Formula, given: Operands, kept: int) -> Formula:
+    """A choice against zero, its number in front."""
+    product = given.product(kept)
+    sizes = tuple(factor for factor in product.under if _is_constant(factor))
+    rest = tuple(factor for factor in product.under if not _is_constant(factor))
+    inner = plain(replace(product, top=Fraction(1), bottom=Fraction(1), under=rest))
+    branches = (inner, ZERO) if kept == 1 else (ZERO, inner)
+    choice = scaled(Piecewise(condition, *branches), given.all_scalar)
+    return multiply(Scaled(product.top, product.bottom, under=sizes), choice)
 
 
 def _opposite(condition: Formula) -> Formula:
@@ -214,7 +236,7 @@ _SPELLED: dict[str, Callable[[Operands], Formula]] = {
     "expm1": _expm1,
     "log": lambda given: _log(given.formulas[0]),
     "log1p": _log1p,
-    "sqrt": _fence("root"),
+    "sqrt": lambda given: rooted(given.formulas[0]),
     "abs": _fence("abs"),
     "floor": _fence("floor"),
     "where": _where,

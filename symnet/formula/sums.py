@@ -23,7 +23,8 @@ def _terms(formula: Formula) -> tuple[Formula, ...]:
 
 
 def _like_terms(terms: Iterable[Formula], scalar: bool) -> list[Formula]:
-    """Terms without zeros, x + x as 2 x. Numbers and differences stay as they were written."""
+    """Terms without zeros, x + x as 2 x and −x − x as −2 x. Numbers and differences stay as they
+    were written."""
     kept: list[Formula] = []
     for term in terms:
         product = scaled(term, scalar)
@@ -31,7 +32,7 @@ def _like_terms(terms: Iterable[Formula], scalar: bool) -> list[Formula]:
             against = scaled(other, scalar)
             if (
                 not isinstance(term, Number)
-                and product.top > 0 < against.top
+                and product.top * against.top > 0
                 and replace(against, top=product.top) == product
             ):
                 kept[place] = plain(replace(product, top=product.top + against.top))

@@ -29,6 +29,7 @@ from symnet.formula.scalars import (
     constant_formula,
     log_formula,
     pointwise_formula,
+    rooted,
     size_formula,
 )
 from symnet.formula.tree import (
@@ -165,11 +166,7 @@ class Translator(Equations):
 
     def _root(self, node: Expr) -> Reading:
         inner = self._operand(node)
-        within = inner.formula
-        if isinstance(within, Power) and isinstance(within.base, Fence):
-            norm = within.base.kind == "norm"
-            return Reading(within.base if norm else Fence("root", within), inner.shape)
-        return Reading(Fence("root", within), inner.shape)
+        return Reading(rooted(inner.formula), inner.shape)
 
     def _whole_broadcast(self, node: Expr) -> Reading:
         """What NumPy repeats by its own rule stays as it is; a column is repeated visibly."""

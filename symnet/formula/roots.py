@@ -1,0 +1,99 @@
+"""Library functions as they are read, where they are built with a choice for a special value.
+
+A root whose derivative at 0 is to be 0 is two choices about a square root. Formulas write √s, and
+where its derivative stands a choice by √s itself, which is positive where s is. The logarithm of a
+sum of exponentials is built so that nothing overflows, and is written as what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from symnet.expr import Expr, make, rebuild, topological
+from symnet.formula.naming import core
+from symnet.formula.patterns import guarded_root
+from symnet.functions.pointwise import logaddexp
+from symnet.ops.core import broadcast, scalar_constant
+from symnet.ops.table import (
+    divide,
+    equal,
+    exp,
+    less,
+    log,
+    multiply,
+    negative,
+    softplus,
+    sqrt,
+    where,
+)
+
+
+def with_plain_logarithms(loss: Expr) -> Expr:
+    """The loss with log(e^a + e^b) and softplus(b) for what `logaddexp` builds."""
+    made: dict[Expr, Expr] = {}
+    for node in topological([loss]):
+        pair = _logaddexp_of(node)
+        if pair is None:
+            made[node] = rebuild(node, tuple(made[arg] for arg in node.args))
+            continue
+        left, right = (broadcast(made[one], node.shape) for one in pair)
+        zeros = [scalar_constant(one) == 0 for one in pair]
+        if any(zeros):
+            made[node] = make(softplus, (left if zeros[1] else right,))
+        else:
+            made[node] = make(log, (make(exp, (left,)) + make(exp, (right,)),))
+    return made[loss]
+
+
+def _logaddexp_of(node: Expr) -> tuple[Expr, Expr] | None:
+    """The operands of a logaddexp; None if a node is none."""
+    if node.op is not where or node.args[0].op is not equal:
+        return None
+    left, right = (one if scalar_constant(one) is None else core(one) for one in node.args[0].args)
+    return (left, right) if logaddexp(left, right) is node else None
+
+
+def _guards(order: Iterable[Expr]) -> tuple[dict[Expr, Expr], dict[Expr, Expr]]:
+    """From conditions, and from roots behind them, to what the root is of."""
+    conditions: dict[Expr, Expr] = {}
+    roots: dict[Expr, Expr] = {}
+    for node in order:
+        inner = guarded_root(node)
+        if inner is not None and node.args[0].op is less:
+            conditions[node.args[0]] = inner
+            roots[node.args[1]] = inner
+    return conditions, roots
+
+
+def with_plain_roots(outputs: Iterable[Expr]) -> Mapping[Expr, Expr]:
+    """Every node of these graphs, as it is written.
+
+    The same values wherever the choices are made as the guarded root makes them.
+    """
+    order = topological(list(outputs))
+    conditions, roots = _guards(order)
+    made: dict[Expr, Expr] = {}
+    chosen: set[Expr] = set()
+    for node in order:
+        args = tuple(made[arg] for arg in node.args)
+        if node in conditions:
+            made[node] = make(less, (args[0], make(sqrt, (made[conditions[node]],))))
+            chosen.add(made[node])
+        elif node in roots:
+            made[node] = make(sqrt, (made[roots[node]],))
+        elif node.args and node.args[0] in conditions and guarded_root(node) is not None:
+            made[node] = made[node.args[1]]
+        elif node.op is where and args[0] in chosen and scalar_constant(args[2]) == 0:
+            made[node] = make(where, (args[0], _where_holds(args[1], args[0]), args[2]))
+        else:
+            made[node] = rebuild(node, args)
+    return made
+
+
+def _where_holds(node: Expr, condition: Expr) -> Expr:
+    """A product where a condition holds, without choices in it by the same condition."""
+    if node.op is where and node.args[0] is condition:
+        return _where_holds(node.args[1], condition)
+    if node.op in (multiply, divide, negative):
+        return rebuild(node, tuple(_where_holds(arg, condition) for arg in node.args))
+    return node

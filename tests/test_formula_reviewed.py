@@ -1,0 +1,126 @@
+"""Sheets of losses that people make up, line by line, and read back to the same gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from test_round_trip import assert_same_gradients
+
+import symnet as sn
+from symnet.expr import Expr
+
+with sn.default_dtype("float64"):
+    X, Y = sn.input("X", ("N", 4)), sn.input("Y", ("N", 3))
+    y, u = sn.input("y", ("N",)), sn.input("u", (4,))
+    w, b = sn.parameter("w", (4,), init=[0.1, 0.2, -0.3, 0.4]), sn.parameter("b", init=0.3)
+    s = sn.parameter("s", init=0.2)
+    W = sn.parameter("W", (4, 3), init=np.linspace(-0.5, 0.4, 12).reshape(4, 3))
+
+
+def focal() -> Expr:
+    p = sn.sigmoid(X @ w + b)
+    return -sn.mean(y * (1 - p) ** 2 * sn.log(p) + (1 - y) * p**2 * sn.log(1 - p))
+
+
+def cosine() -> Expr:
+    z = X @ W
+    return 1 - sn.mean(sn.sum(z * Y, axis=1) / (sn.norm(z, axis=1) * sn.norm(Y, axis=1)))
+
+
+def triplet() -> Expr:
+    return sn.mean(sn.maximum(0.0, sn.norm(X @ W - Y, axis=1) - sn.norm(X @ W + Y, axis=1) + 0.2))
+
+
+LOSSES: dict[str, tuple[Callable[[], Expr], list[str], list[str]]] = {
+    # what it is: the loss, what its sheet says, and what it does not say
+    "norm": (
+        lambda: sn.norm(X @ w - y),
+        ["L   = ‖Z_1 − y‖", "Δ_1 = {1/‖Z_1 − y‖ if ‖Z_1 − y‖ > 0, else 0} (Z_1 − y)"],
+        ["h_1", "1/2"],
+    ),
+    "norms of rows": (
+        lambda: sn.mean(sn.norm(X @ W - Y, axis=1)),
+        ["L      = 1/N Σ_n a_1[n]", "Δ_1 = 1/N ({1 ⊘ a_1 if a_1 > 0, else 0} 𝟏ᵀ) ⊙ (Z_1 − Y)"],
+        ["h_1", "else 1}}"],
+    ),
+    "deviations": (
+        lambda: sn.sum(sn.std(X @ W, axis=0)),
+        ["a_1[k] = √(1/N Σ_n H_1[n,k]²)", "Δ_H_1 = 1/N {1 ⊘ a_1 if a_1 > 0, else 0} ⊙ H_1"],
+        ["h_1"],
+    ),
+    "unit vector": (
+        lambda: sn.sum(w / sn.norm(w) * u),
+        ["∂L/∂w = 1/a_1 u − {(Σ_k u[k] w[k])/a_1³ if a_1 > 0, else 0} w"],
+        ["√(‖w‖²)"],
+    ),
+    "cosine": (cosine, ["h_1[n] = √(Σ_k Z_1[n,k]²) √(Σ_k Y[n,k]²)"], ["⊘ h_1) ⊘ h_1"]),
+    "triplet": (triplet, ["√(Σ_k"], ["[h_1[n]]"]),
+    "log of a sum": (
+        lambda: sn.mean(sn.logaddexp(X @ w, y)),
+        ["L   = 1/N Σ_n log(A_1[n] + e^(y[n]))", "computed as: Δ_1 = 1/N σ(Z_1 − y)"],
+        ["∞", "≠", "sign"],
+    ),
+    "twice the same": (
+        lambda: sn.mean(sn.logaddexp(0.0, X @ w) - y * (X @ w) + sn.softplus(X @ w) - y * (X @ w)),
+        ["Δ_1 = 2/N (σ(Z_1) − y)"],
+        ["y − y", "sign"],
+    ),
+    "focal": (focal, ["(1 − A_1[n])² log A_1[n]"], ["g_1 = −1/N", "= −(−"]),
+    "likelihood": (
+        lambda: sn.mean(0.5 * ((y - X @ w) / sn.exp(s)) ** 2 + s),
+        ["∂L/∂s = 1 − 1/N Σ_n h_1[n]²"],
+        ["e^s/"],
+    ),
+    "unit matrix": (
+        lambda: sn.sum(sn.outer(w, w) * sn.eye(4, dtype="float64")),
+        ["∂L/∂w = 2 w"],
+        ["Δ_1 = Δ_1"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_a_sheet_says(name: str) -> None:
+    loss, said, unsaid = LOSSES[name]
+    text = str(sn.gradients(loss()))
+    for part in said:
+        assert part in text, text
+    for part in unsaid:
+        assert part not in text, text
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_it_is_read_back(name: str) -> None:
+    assert_same_gradients(LOSSES[name][0]())
+
+
+def test_second_derivatives_by_several_parameters() -> None:
+    (ww, wb), (bw, bb) = sn.hessian(sn.losses.binary_cross_entropy(X @ w + b, y), [w, b])
+    assert str(ww) == "1/N Xᵀ diag(σ(X w + b) ⊙ (1 − σ(X w + b))) X"
+    assert str(wb) == "1/N Xᵀ (σ(X w + b) ⊙ (1 − σ(X w + b)))"
+    assert str(bb) == "1/N Σ_n σ((X w)[n] + b) (1 − σ((X w)[n] + b))"
+    rng = np.random.default_rng(1)
+    data = {"X": rng.normal(size=(5, 4)), "y": rng.uniform(size=5)}
+    whole = np.c_[data["X"], np.ones(5)]
+    share = 1 / (1 + np.exp(-(data["X"] @ [0.1, 0.2, -0.3, 0.4] + 0.3)))
+    wanted = whole.T @ np.diag(share * (1 - share)) @ whole / 5
+    found = sn.evaluate([[ww, wb], [bw, bb]], data)
+    np.testing.assert_allclose(np.block([[found[0][0], found[0][1][:, None]],
+                                         [found[1][0][None, :], found[1][1]]]), wanted, 1e-12)  # fmt: skip
+
+
+def test_the_derivative_of_a_norm_at_nothing_is_zero() -> None:
+    point = sn.parameter("v", (3,), init=[0.0, 0.0, 0.0], dtype="float64")
+    sheet = sn.gradients(sn.norm(point))
+    assert "if ‖v‖ > 0, else 0" in str(sheet)
+    np.testing.assert_array_equal(sn.evaluate(sheet["v"]), np.zeros(3))
+
+
+def test_lines_break_between_the_terms_of_a_product_before_they_break_inside_parentheses() -> None:
+    net = sn.nn.Sequential(
+        sn.nn.Dense(4, 5, activation="silu", name="hidden"), sn.nn.Dense(5, 3, name="out")
+    )
+    text = str(sn.gradients(sn.losses.mse(net(X), Y)))
+    assert "\n           ⊙ (1 − σ(Z_hidden))" in text
