@@ -33,6 +33,16 @@ def triplet() -> Expr:
     return sn.mean(sn.maximum(0.0, sn.norm(X @ W - Y, axis=1) - sn.norm(X @ W + Y, axis=1) + 0.2))
 
 
+def slope_of_a_network(place: int = 0) -> Expr:
+    """What is trained where the derivative of a network is to vanish."""
+    with sn.default_dtype("float64"):
+        given = [sn.input("x", ("N", 1)), sn.input("t", ("N", 1))]
+        net = sn.nn.Sequential(
+            sn.nn.Dense(2, 3, activation="tanh", name="h"), sn.nn.Dense(3, 1, name="o")
+        )
+    return sn.mean(sn.derivative(net(sn.concat(given, axis=1)), given[place]) ** 2)
+
+
 LOSSES: dict[str, tuple[Callable[[], Expr], list[str], list[str]]] = {
     # what it is: the loss, what its sheet says, and what it does not say
     "norm": (
@@ -73,6 +83,12 @@ LOSSES: dict[str, tuple[Callable[[], Expr], list[str], list[str]]] = {
         ["∂L/∂s = 1 − 1/N Σ_n h_1[n]²"],
         ["e^s/"],
     ),
+    "derivative in a loss": (
+        slope_of_a_network,
+        ["H_2 = (([col(𝟏), 0] W_h) ⊙ H_1) W_o", "Δ_h = −4/N (H_2 W_oᵀ) ⊙ ([col(𝟏), 0] W_h)"],
+        ["𝟏 𝟏ᵀ", ") − ("],
+    ),
+    "derivative by the last input": (lambda: slope_of_a_network(1), ["[0, col(𝟏)]"], ["𝟏 𝟏ᵀ"]),
     "unit matrix": (
         lambda: sn.sum(sn.outer(w, w) * sn.eye(4, dtype="float64")),
         ["∂L/∂w = 2 w"],
@@ -107,8 +123,8 @@ def test_second_derivatives_by_several_parameters() -> None:
     share = 1 / (1 + np.exp(-(data["X"] @ [0.1, 0.2, -0.3, 0.4] + 0.3)))
     wanted = whole.T @ np.diag(share * (1 - share)) @ whole / 5
     found = sn.evaluate([[ww, wb], [bw, bb]], data)
-    np.testing.assert_allclose(np.block([[found[0][0], found[0][1][:, None]],
-                                         [found[1][0][None, :], found[1][1]]]), wanted, 1e-12)  # fmt: skip
+    top = np.c_[found[0][0], found[0][1]]
+    np.testing.assert_allclose(np.vstack([top, [*found[1][0], found[1][1]]]), wanted, 1e-12)
 
 
 def test_the_derivative_of_a_norm_at_nothing_is_zero() -> None:

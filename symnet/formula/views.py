@@ -129,11 +129,19 @@ class Views(Elements):
             elif node.ndim == 1 and block.size == 1:
                 found.append(self._squeezed(block.node))
             else:
-                found.append(self.array(block.node))
+                found.append(self._block(block.node, row.axis))
         sizes = tuple(block.size for block in row.blocks)
         if node.ndim == 1 and set(sizes) == {1} and ZERO not in found:
             return Listed(tuple(found))
         return Blocks(tuple(found), sizes, stacked=row.axis == 0)
+
+    def _block(self, node: Expr, axis: int) -> Formula:
+        """A block; a number repeated in one row or column shows that it is no wider."""
+        number = repeated_number(node)
+        if number is None or node.ndim != 2 or node.shape[axis] != 1 or node in self.named:
+            return self.array(node)
+        vector = self.array(broadcast(number, node.shape[1 - axis :][:1]))
+        return column_matrix(vector) if axis == 1 else transpose(vector)
 
     def whole_place(self, node: Expr) -> Formula:
         """Zeros with the operand at a place: a row or column by a unit vector, else the slice."""
