@@ -39,7 +39,7 @@ def this_machine() -> Machine:
     return Machine(
         name=llvm.get_host_cpu_name(),
         features=features.flatten(),
-        cores=_cores(),
+        cores=cores(),
         vector_bytes=_vector_bytes({name for name, present in features.items() if present}),
         level1=caches.get(1, 32 << 10),
         level2=caches.get(2, 512 << 10),
@@ -53,26 +53,32 @@ def _vector_bytes(features: set[str]) -> int:
     return 32 if "avx2" in features else 16
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use at once."""
+    return max(1, min(affinity(), quota() or affinity()))
+
+
+def affinity() -> int:
+    """On how many cores the system may run this process."""
     if sys.platform == "linux":
         present = len(os.sched_getaffinity(0))
     else:
         present = os.cpu_count() or 1
-    return max(1, min(present, _quota()))
+    return present
 
 
-def _quota() -> int:
-    """How many cores the control group lets this process use; a large number if all."""
-    unlimited = 1 << 20
+def quota() -> int | None:
+    """How many cores the control group lets this process use, rounded up; None if as many as it
+    likes."""
     try:
         if _QUOTA.exists():
             share, period = _QUOTA.read_text().split()
         else:
             share, period = _OLD_QUOTA.read_text(), _OLD_PERIOD.read_text()
     except (OSError, ValueError):
-        return unlimited
+        return None
     if share.strip() in ("max", "-1"):
-        return unlimited
+        return None
     return max(1, math.ceil(int(share) / int(period)))
 
 

@@ -43,6 +43,11 @@ def refuse_unknown(nodes: Sequence[Expr]) -> None:
 
 def options_of(target: object, threads: object) -> Options:
     """How to compile; GraphError for a target or a number of threads that there is not."""
+    if target == "cuda" and target not in TARGETS:
+        raise GraphError(
+            'there is no target="cuda" yet: this version compiles for the CPU only, as '
+            'target="cpu" does; `symnet doctor` says what there is on this machine'
+        )
     if target not in TARGETS:
         raise GraphError(f"a target is one of {', '.join(TARGETS)}, got {target!r}")
     if threads is None:

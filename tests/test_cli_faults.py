@@ -44,6 +44,10 @@ WRONG = [
     (["train", "moons", "--epochs", "-3"], "--epochs: a whole number .* got '-3'"),
     (["train", "moons", "--epochs", "2.5"], "--epochs: a whole number .* got '2.5'"),
     (["train", "moons", "--epoch", "3"], "does not take '--epoch'; did you mean --epochs"),
+    (["train", "moons", "--data", "3"], "train does not take '--data'"),
+    (["train", "moons", "--target", "cuda"], "compiles for the CPU only.*symnet doctor"),
+    (["train", "moons", "--target", "tpu"], "a target is one of cpu, got 'tpu'"),
+    (["doctor", "--jsn"], "doctor does not take '--jsn'; did you mean --json"),
     (["train", "moons", "--rate", "fast"], "--rate: a number above 0 is needed, got 'fast'"),
     (["train", "moons", "--rate", "nan"], "--rate: a number above 0 is needed"),
     (["train", "moons", "--rate", "-1"], "--rate: a number above 0 is needed, got '-1'"),
@@ -84,7 +88,9 @@ def test_wrong_input_is_one_line_and_status_2(
     ("arguments", "told", "caret"),
     [
         (["derive", "tanh(d*w", "--wrt", "w"], "this \\( is never closed", 8),
-        (["derive", "2 x", "--wrt", "x"], "an operator is missing before 'x'", 6),
+        (["derive", "x 2", "--wrt", "x"], "an operator is missing before '2': write \\*", 6),
+        (["derive", "2 3 x", "--wrt", "x"], "an operator is missing before '3': write \\*", 6),
+        (["derive", "x(y)", "--wrt", "x"], r"a product is written x\*\(...\)", 4),
         (["derive", "x^2", "--wrt", "x", "--compare", "2**"], "ends too early", 7),
     ],
 )

@@ -19,7 +19,7 @@ ORDER = {
     "codegen": """
         lazy scalar ir walk intrinsics monoids show sizes declarations check shadow elements
         interpret passes machine cpu cuda cache layout choice crew runtime fleet
-        compile __init__
+        compile doctor __init__
     """,
     "symnet": """
         lazy charts errors sizes expr ops functions rules rows diff simplify cost formula feeds

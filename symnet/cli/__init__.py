@@ -1,4 +1,4 @@
-"""The command line: `symnet train|derive|check|explain|cache`."""
+"""The command line: `symnet train|derive|check|explain|cache|doctor`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from codegen.cache import CacheError
 from codegen.cpu.errors import CompileError
-from symnet.cli import cache, check, derive, explain, train
+from symnet.cli import cache, check, derive, doctor, explain, train
 from symnet.cli.arguments import WRONG_INPUT, Parser, UsageError, close_match
 from symnet.errors import SymnetError
 from symnet.lazy import MissingDependency
@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "check": (check, "check a model's gradient against other ways to compute it"),
     "explain": (explain, "count a model's operations and show what runs"),
     "cache": (cache, "list or remove compiled kernels"),
+    "doctor": (doctor, "say what is installed and what is wrong, with the line that mends it"),
 }
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
@@ -67,9 +68,8 @@ def _run(arguments: list[str]) -> int:
         return int(done.code or 0)
     if unknown:
         surplus = unknown[0].strip()
-        options = [f"--{name.replace('_', '-')}" for name in vars(given)]
         raise UsageError(
-            f"{given.command} does not take {surplus!r}{close_match(surplus, options)}"
+            f"{given.command} does not take {surplus!r}{close_match(surplus, given.options)}"
         )
     return int(given.run(given))
 
@@ -89,7 +89,9 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"symnet {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, purpose) in COMMANDS.items():
-        module.add_arguments(commands.add_parser(name, help=purpose, description=purpose))
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        module.add_arguments(command)
+        command.set_defaults(options=command.options())
     return parser
 
 

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=whole(0), default=0, help="decides the split, the start and the order"
     )
     parser.add_argument("--threads", type=whole(1), help="workers that share each loop")
+    parser.add_argument("--target", default="cpu", help="what to compile for: cpu")
     parser.add_argument("--quiet", action="store_true", help="print the last line only")
     parser.set_defaults(run=run)
 
@@ -43,16 +44,17 @@ def run(arguments: argparse.Namespace) -> int:
     epochs = arguments.epochs or recipe.epochs
     rows = _rows(arguments.batch_size, recipe, data)
     steps = epochs * -(-data.rows // rows)
-    if not arguments.quiet:
-        _introduce(recipe, dataset, data, model)
-        print(f"training: {epochs} epochs, {steps} steps of {rows} rows")
     trainer = sn.Trainer(
         model.loss,
         optimizer(recipe, arguments.rate or recipe.rate, steps),
         metrics=model.metrics,
+        target=arguments.target,
         threads=arguments.threads,
         seed=arguments.seed,
     )
+    if not arguments.quiet:
+        _introduce(recipe, dataset, data, model)
+        print(f"training: {epochs} epochs, {steps} steps of {rows} rows")
     history = _fit(trainer, data, epochs, rows, arguments.quiet)
     return _report(trainer, recipe, data, history, epochs)
 
