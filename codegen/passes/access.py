@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from codegen.ir import Contraction, Let, Loop, Program, Statement, Store, Tree, Until
 from codegen.scalar import Load, Local, Ref, at, nested_refs
 from codegen.walk import index_buffers, nodes, root_of, scalars_of
 
-Roots = Mapping[str, str]
-"""Of every buffer the one whose memory it lives in."""
+
+class Roots(dict[str, str]):
+    """Of every buffer the one whose memory it lives in; and what statements touch, once that has
+    been asked for. A statement is frozen, so it is found again by its identity."""
+
+    def __init__(self, roots: dict[str, str]) -> None:
+        super().__init__(roots)
+        self.touched: dict[int, tuple[Statement, tuple[Access, ...]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +28,27 @@ class Access:
     writes: bool
 
 
-def roots_of(program: Program) -> dict[str, str]:
+def roots_of(program: Program) -> Roots:
     """The root of every buffer."""
     buffers = index_buffers(program)
-    return {name: root_of(name, buffers) for name in buffers}
+    return Roots({name: root_of(name, buffers) for name in buffers})
 
 
 def accesses(statement: Statement, roots: Roots) -> tuple[Access, ...]:
     """All accesses of a statement and of what it holds, each once, in order."""
-    return tuple(dict.fromkeys(_accesses(statement, roots)))
+    known = roots.touched.get(id(statement))
+    if known is None:
+        found = tuple(dict.fromkeys(_accesses(statement, roots, _each_once)))
+        # The statement stays with what is known of it, so that no other one gets its identity.
+        known = roots.touched[id(statement)] = (statement, found)
+    return known[1]
 
 
-def _accesses(statement: Statement, roots: Roots) -> Iterator[Access]:
+_Inner = Callable[[Iterable[Statement], Roots], Iterator[Access]]
+
+
+def _accesses(statement: Statement, roots: Roots, inner: _Inner) -> Iterator[Access]:
+    """`inner` says what the statements inside touch."""
     for scalar in scalars_of(statement):
         for node in nodes(scalar):
             if isinstance(node, Load):
@@ -45,8 +60,8 @@ def _accesses(statement: Statement, roots: Roots) -> Iterator[Access]:
         case Let(name, _):
             yield Access(f"%{name}", None, True)
         case Store(ref, _):
-            for inner in nested_refs(ref):
-                yield Access(roots[inner.buffer], inner, inner is ref)
+            for one in nested_refs(ref):
+                yield Access(roots[one.buffer], one, one is ref)
         case Until(ref):
             for read in nested_refs(ref):
                 yield Access(roots[read.buffer], read, False)
@@ -56,9 +71,9 @@ def _accesses(statement: Statement, roots: Roots) -> Iterator[Access]:
                     ref = Ref(factor.buffer, tuple(map(at, factor.letters)))
                     yield Access(roots[factor.buffer], ref, False)
             yield Access(f"%{statement.result}", None, True)
-            yield from all_accesses(statement.body, roots)
+            yield from inner(statement.body, roots)
         case Loop():
-            yield from all_accesses(statement.body, roots)
+            yield from inner(statement.body, roots)
             if isinstance(statement.order, Tree):
                 for name in statement.order.names:
                     yield Access(f"%{name}", None, True)
@@ -67,7 +82,12 @@ def _accesses(statement: Statement, roots: Roots) -> Iterator[Access]:
 def all_accesses(body: Iterable[Statement], roots: Roots) -> Iterator[Access]:
     """The accesses of the statements in order, repeats included."""
     for statement in body:
-        yield from _accesses(statement, roots)
+        yield from _accesses(statement, roots, all_accesses)
+
+
+def _each_once(body: Iterable[Statement], roots: Roots) -> Iterator[Access]:
+    for statement in body:
+        yield from accesses(statement, roots)
 
 
 def positions(ref: Ref | None, axis: str) -> frozenset[int]:

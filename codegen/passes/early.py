@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from codegen.ir import (
     Any,
@@ -32,6 +33,13 @@ def early(program: Program) -> Program:
     return replace(program, body=moving.body(program.body))
 
 
+class _Stays(NamedTuple):
+    """The roots that the statements which stay touch and write."""
+
+    touched: set[str]
+    written: set[str]
+
+
 class _Moving:
     def __init__(self, buffers: Mapping[str, Buffer], roots: Roots) -> None:
         self._buffers = buffers
@@ -52,7 +60,7 @@ class _Moving:
         """The statements that may come before the first of the body, and the rest."""
         moved: list[Statement] = []
         kept: list[Statement] = []
-        stays: list[Access] = []
+        stays = _Stays(set(), set())
         for place, one in enumerate(body):
             if place and (is_driver(one) or isinstance(one, Until)):
                 return moved, [*kept, *body[place:]]
@@ -61,18 +69,19 @@ class _Moving:
                 moved.append(one)
             else:
                 kept.append(one)
-                stays += touched
+                stays.touched.update(access.root for access in touched)
+                stays.written.update(access.root for access in touched if access.writes)
         return moved, kept
 
-    def _may_move(self, one: Statement, touched: tuple[Access, ...], stays: list[Access]) -> bool:
+    def _may_move(self, one: Statement, touched: tuple[Access, ...], stays: _Stays) -> bool:
         if not _runs_along_a_size(one) and not self._is_scratch_number(one):
             return False
         written = {access.root for access in touched if access.writes}
         if any(self._outlives(root) for root in written):
             return False
-        left = {access.root for access in stays if access.writes}
-        read = {access.root for access in stays}
-        return not written & read and not left & {access.root for access in touched}
+        if not written.isdisjoint(stays.touched):
+            return False
+        return stays.written.isdisjoint(access.root for access in touched)
 
     def _is_scratch_number(self, one: Statement) -> bool:
         """True for a single element of scratch."""

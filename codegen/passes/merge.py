@@ -25,7 +25,7 @@ NEAREST = 8
 """How many groups a statement looks at, and how many a group may be moved across."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Group:
     """A statement to be, and what it touches. `order` places it among its siblings."""
 

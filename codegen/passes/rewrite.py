@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import is_
 
 from codegen.intrinsics import INTRINSICS
 from codegen.ir import (
@@ -32,6 +33,7 @@ from codegen.scalar import (
     Scalar,
     Size,
     affine,
+    at,
 )
 from codegen.walk import nodes, scalars_of
 
@@ -47,7 +49,8 @@ def _keep(load: Load) -> Scalar:
 @dataclass(frozen=True, slots=True)
 class Substitution:
     """What to put in the place of axes, of locals, and (last) of loads; loads inside indices are
-    replaced too unless `indices` is false."""
+    replaced too unless `indices` is false. What nothing in it is replaced of is given back itself:
+    programs are long, and most of what a pass looks at stays as it is."""
 
     axes: Mapping[str, Index] = field(default_factory=dict)
     locals: Mapping[str, Scalar] = field(default_factory=dict)
@@ -58,9 +61,11 @@ class Substitution:
         """The scalar with everything replaced. Raises NotAnIndex."""
         match scalar:
             case Apply(function, args, dtype):
-                return Apply(function, tuple(map(self.scalar, args)), dtype)
+                made = tuple(map(self.scalar, args))
+                return scalar if _same(made, args) else Apply(function, made, dtype)
             case Load(ref, dtype):
-                return self.load(Load(self.ref(ref), dtype))
+                found = self.ref(ref)
+                return self.load(scalar if found is ref else Load(found, dtype))
             case Axis(name) if name in self.axes:
                 return index_value(self.axes[name])
             case Local(name):
@@ -69,22 +74,26 @@ class Substitution:
 
     def ref(self, ref: Ref) -> Ref:
         """The same buffer at the replaced indices. Raises NotAnIndex."""
-        return Ref(ref.buffer, tuple(map(self.index, ref.index)))
+        made = tuple(map(self.index, ref.index))
+        return ref if _same(made, ref.index) else Ref(ref.buffer, made)
 
     def index(self, index: Index) -> Index:
         """The index with axes and indirect loads replaced. Raises NotAnIndex."""
         if isinstance(index, Indirect):
+            at_indices = self.ref(index.ref)
             if not self.indices:
-                return Indirect(self.ref(index.ref), index.bound)
+                return index if at_indices is index.ref else Indirect(at_indices, index.bound)
             # An index loads integers of either width, which the buffer knows and the Ref does not.
-            found = self.load(Load(self.ref(index.ref), "int64"))
+            found = self.load(Load(at_indices, "int64"))
             if not isinstance(found, Load):
                 raise NotAnIndex
-            return Indirect(found.ref, index.bound)
+            return index if found.ref is index.ref else Indirect(found.ref, index.bound)
         if len(index.terms) == 1 and not index.offset and index.terms[0][1] == 1:
             symbol = index.terms[0][0]
             if isinstance(symbol, Axis):
                 return self.axes.get(symbol.name, index)
+            return index
+        if not any(isinstance(one, Axis) and one.name in self.axes for one, _ in index.terms):
             return index
         offset, terms = index.offset, dict[Axis | Size, int]()
         for symbol, by in index.terms:
@@ -101,20 +110,26 @@ class Substitution:
     def statement(self, statement: Statement) -> Statement:
         """The statement with all it holds replaced; what it binds keeps its name."""
         match statement:
-            case Loop():
-                return replace(statement, body=tuple(map(self.statement, statement.body)))
+            case Loop(body=body) | Contraction(body=body):
+                inner = tuple(map(self.statement, body))
+                return statement if _same(inner, body) else replace(statement, body=inner)
             case Let(name, value):
-                return Let(name, self.scalar(value))
+                made = self.scalar(value)
+                return statement if made is value else Let(name, made)
             case Store(ref, value):
-                return Store(self.ref(ref), self.scalar(value))
+                place, made = self.ref(ref), self.scalar(value)
+                return statement if place is ref and made is value else Store(place, made)
             case Yield(values):
                 return Yield(tuple(map(self.scalar, values)))
             case Until(ref):
                 return Until(self.ref(ref))
-            case Contraction():
-                return replace(statement, body=tuple(map(self.statement, statement.body)))
             case Barrier():
                 return statement
+
+
+def _same(made: tuple[object, ...], before: tuple[object, ...]) -> bool:
+    """True if the two, of equal length, hold the very same things."""
+    return all(map(is_, made, before))
 
 
 def index_value(index: Index) -> Scalar:
@@ -181,30 +196,37 @@ class _Unique:
         if isinstance(statement, Let):
             value = names.scalar(statement.value)
             name = self.fresh(statement.name)
-            bound[statement.name] = Local(name, value.dtype)
-            return Let(name, value)
+            _rename(bound, statement.name, name, value.dtype)
+            kept = name == statement.name and value is statement.value
+            return statement if kept else Let(name, value)
         if isinstance(statement, Contraction):
             return self.contraction(statement, names)
         if not isinstance(statement, Loop):
             return names.statement(statement)
         axis = self.fresh(statement.axis)
-        axes = {**names.axes, statement.axis: Affine(0, ((Axis(axis), 1),))}
+        axes = dict(names.axes)
+        _move(axes, statement.axis, axis)
         body = self.body(statement.body, Substitution(axes, names.locals))
         order = statement.order
+        kept = axis == statement.axis and _same(body, statement.body)
+        if kept and not isinstance(order, Tree):
+            return statement
         if isinstance(order, Tree):
             results = tuple(map(self.fresh, order.names))
             for old, new, dtype in zip(order.names, results, order.dtypes, strict=True):
-                bound[old] = Local(new, dtype)
+                _rename(bound, old, new, dtype)
             order = replace(order, names=results)
         return replace(statement, axis=axis, body=body, order=order)
 
     def contraction(self, statement: Contraction, names: Substitution) -> Contraction:
         """The letters are axes of the body, so they are renamed like axes."""
         letters = {letter: self.fresh(letter) for letter, _ in statement.extents}
-        axes = {old: Affine(0, ((Axis(new), 1),)) for old, new in letters.items()}
+        axes, bound = dict(names.axes), dict(names.locals)
+        for old, new in letters.items():
+            _move(axes, old, new)
         result = self.fresh(statement.result)
-        bound = {**names.locals, statement.result: Local(result, statement.dtype)}
-        body = self.body(statement.body, Substitution({**names.axes, **axes}, bound))
+        _rename(bound, statement.result, result, statement.dtype)
+        body = self.body(statement.body, Substitution(axes, bound))
         return replace(
             statement,
             letters=tuple(letters[letter] for letter in statement.letters),
@@ -216,6 +238,22 @@ class _Unique:
             result=result,
             body=body,
         )
+
+
+def _rename(bound: dict[str, Scalar], old: str, new: str, dtype: str) -> None:
+    """From here on the local is called otherwise, or (again) as it is."""
+    if new == old:
+        bound.pop(old, None)
+    else:
+        bound[old] = Local(new, dtype)
+
+
+def _move(axes: dict[str, Index], old: str, new: str) -> None:
+    """From here on the axis is called otherwise, or (again) as it is."""
+    if new == old:
+        axes.pop(old, None)
+    else:
+        axes[old] = at(new)
 
 
 def _relettered(factor: Factor, letters: Mapping[str, str]) -> Factor:
