@@ -118,8 +118,8 @@ def _reduction(builder: Builder, node: Expr) -> None:
 
     def body(index: Place) -> list[Statement]:
         if node.op.name == "logsumexp":
-            statements, peak, total = log_sum(builder, x, axes, index)
-            value: Scalar = Apply("add", (peak, Apply("log", (total,), dtype)), dtype)
+            statements, peak, excess = log_excess(builder, x, axes, index)
+            value: Scalar = Apply("add", (peak, Apply("log1p", (excess,), dtype)), dtype)
             return [*statements, Store(Ref(name, index), value)]
         if node.op.name == "argmax":
             loop, (_, place) = fold(
@@ -141,25 +141,59 @@ def _with_place(builder: Builder, x: Expr, axes: tuple[int, ...]) -> Leaf:
     return lambda index: (read(builder, x, index), as_scalar(index[axes[0]]))
 
 
-def log_sum(
+def _peak(
     builder: Builder, x: Expr, axes: tuple[int, ...], outer: Place
-) -> tuple[list[Statement], Scalar, Scalar]:
-    """Statements that bind the largest element and the sum of exp(x - largest) over axes.
+) -> tuple[list[Statement], Local]:
+    """Statements that bind the largest element over axes, or 0 where that is infinite.
 
-    Where every element is -inf the shift is 0, so that the sum is 0 and not NaN.
+    Where every element is -inf the sum of exp(x - 0) is 0 and not NaN.
     """
     dtype = str(x.dtype)
     first, (largest,) = fold(builder, x, axes, "maximum", _element(builder, x), (dtype,), outer)
     shift = builder.fresh("m")
     finite = Apply("isfinite", (largest,), "bool")
     bound = Let(shift, Apply("select", (finite, largest, Constant(0.0, dtype)), dtype))
-    peak = Local(shift, dtype)
+    return [first, bound], Local(shift, dtype)
+
+
+def log_sum(
+    builder: Builder, x: Expr, axes: tuple[int, ...], outer: Place
+) -> tuple[list[Statement], Scalar, Scalar]:
+    """Statements that bind the largest element and the sum of exp(x - largest) over axes."""
+    statements, peak = _peak(builder, x, axes, outer)
 
     def small(index: Place) -> tuple[Scalar, ...]:
         return (_shifted_exp(read(builder, x, index), peak),)
 
-    second, (total,) = fold(builder, x, axes, "sum", small, (dtype,), outer)
-    return [first, bound, second], peak, total
+    second, (total,) = fold(builder, x, axes, "sum", small, (peak.dtype,), outer)
+    return [*statements, second], peak, total
+
+
+def log_excess(
+    builder: Builder, x: Expr, axes: tuple[int, ...], outer: Place
+) -> tuple[list[Statement], Scalar, Scalar]:
+    """Statements that bind the largest element and the sum of exp(x - largest) less 1.
+
+    The largest elements are counted apart, so that the others are not rounded away beside a 1.
+    """
+    statements, peak = _peak(builder, x, axes, outer)
+    dtype = peak.dtype
+    zero_, one = Constant(0.0, dtype), Constant(1.0, dtype)
+
+    def is_peak(index: Place) -> Scalar:
+        return Apply("equal", (read(builder, x, index), peak), "bool")
+
+    def other(index: Place) -> tuple[Scalar, ...]:
+        power = _shifted_exp(read(builder, x, index), peak)
+        return (Apply("select", (is_peak(index), zero_, power), dtype),)
+
+    def once(index: Place) -> tuple[Scalar, ...]:
+        return (Apply("select", (is_peak(index), one, zero_), dtype),)
+
+    second, (others,) = fold(builder, x, axes, "sum", other, (dtype,), outer)
+    third, (count,) = fold(builder, x, axes, "sum", once, (dtype,), outer)
+    more = Apply("subtract", (count, one), dtype)
+    return [*statements, second, third], peak, Apply("add", (others, more), dtype)
 
 
 def _shifted_exp(x: Scalar, peak: Local) -> Scalar:
@@ -172,20 +206,22 @@ def _softmax(builder: Builder, node: Expr) -> None:
     kept = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
 
     def body(outer: Place) -> list[Statement]:
-        statements, peak, total = log_sum(builder, x, axes, outer)
+        sums = log_sum if node.op.name == "softmax" else log_excess
+        statements, peak, total = sums(builder, x, axes, outer)
         names = {axis: builder.fresh("j") for axis in axes}
         others = iter(outer)
         index = tuple(at(names[axis]) if axis in names else next(others) for axis in range(x.ndim))
         own = read(builder, x, index)
         assert isinstance(peak, Local)
         # A row of -inf has the total 0; over 1 its softmax is 0, its logarithm -inf, not NaN.
-        empty = Apply("equal", (total, Constant(0.0, dtype)), "bool")
-        whole = Apply("select", (empty, Constant(1.0, dtype), total), dtype)
+        nothing, whole = (0.0, 1.0) if node.op.name == "softmax" else (-1.0, 0.0)
+        empty = Apply("equal", (total, Constant(nothing, dtype)), "bool")
+        total = Apply("select", (empty, Constant(whole, dtype), total), dtype)
         if node.op.name == "softmax":
-            value: Scalar = Apply("divide", (_shifted_exp(own, peak), whole), dtype)
+            value: Scalar = Apply("divide", (_shifted_exp(own, peak), total), dtype)
         else:
             less = Apply("subtract", (own, peak), dtype)
-            value = Apply("subtract", (less, Apply("log", (whole,), dtype)), dtype)
+            value = Apply("subtract", (less, Apply("log1p", (total,), dtype)), dtype)
         inner: tuple[Statement, ...] = (Store(Ref(name, index), value),)
         for axis in reversed(axes):
             inner = (Loop(names[axis], builder.extent(x.shape[axis]), Any(), inner),)

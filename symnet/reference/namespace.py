@@ -147,9 +147,8 @@ class Namespace:
     def logsumexp(self, x: Array, axes: Axes) -> Array:
         """log(sum(exp(x))), without overflow; -inf where all elements are."""
         centre = self._centre(x, axes)
-        total = self._kept(self.sum(self.exp(x - centre), axes), x, axes)
         kept = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
-        return self.reshape(self.log(total) + centre, kept)
+        return self.reshape(self.log1p(self._excess(x - centre, axes)) + centre, kept)
 
     def softmax(self, x: Array, axes: Axes) -> Array:
         """exp(x) over its sum; 0 where all elements are -inf."""
@@ -159,7 +158,21 @@ class Namespace:
     def log_softmax(self, x: Array, axes: Axes) -> Array:
         """The logarithm of softmax; -inf where all elements are."""
         shifted = x - self._centre(x, axes)
-        return shifted - self.log(self._total(self.exp(shifted), axes))
+        excess = self._excess(shifted, axes)
+        zero, nothing = self.constant(0, excess.dtype), self.constant(-1, excess.dtype)
+        return shifted - self.log1p(self.where(self.equal(excess, nothing), zero, excess))
+
+    def _excess(self, shifted: Array, axes: Axes) -> Array:
+        """The sum of exp(shifted) less 1, of elements the largest of which are 0.
+
+        Those are counted apart, so that the others are not rounded away beside a 1.
+        """
+        zero, one = self.constant(0, shifted.dtype), self.constant(1, shifted.dtype)
+        largest = self.equal(shifted, zero)
+        # expm1 is 0 there, and has the derivative that exp has.
+        others = self.where(largest, self.expm1(shifted), self.exp(shifted))
+        count = self._kept(self.sum(self.where(largest, one, zero), axes), shifted, axes)
+        return self._kept(self.sum(others, axes), shifted, axes) + (count - one)
 
     def _total(self, powers: Array, axes: Axes) -> Array:
         """The sum with the reduced axes kept, or 1 where all elements are 0."""

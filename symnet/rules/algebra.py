@@ -13,7 +13,7 @@ from symnet.expr import Expr, make
 from symnet.ops.core import BOOL, BROADCAST, broadcast, number, scalar_constant
 from symnet.ops.leaves import INPUT
 from symnet.ops.table import add, divide, multiply, negative, power, subtract, where
-from symnet.ops.views import RESHAPE
+from symnet.ops.views import PERMUTE, RESHAPE, SLICE
 from symnet.rules.match import unnamed
 from symnet.rules.rule import is_constant
 from symnet.sizes import shape_of
@@ -129,6 +129,18 @@ def under_repeats(node: Expr) -> Expr:
     while unnamed(node).op in (BROADCAST, RESHAPE):
         node = unnamed(node).args[0]
     return unnamed(node)
+
+
+def view_of(node: Expr, source: Expr) -> list[Expr] | None:
+    """The views that lead from a source to a node, outermost first."""
+    views: list[Expr] = []
+    bare = unnamed(node)
+    while bare is not source:
+        if bare.op not in (SLICE, RESHAPE, PERMUTE):
+            return None
+        views.append(bare)
+        bare = unnamed(bare.args[0])
+    return views
 
 
 def guarded(test: Expr, x: Expr, inside: float, outside: float) -> tuple[Expr, Expr]:

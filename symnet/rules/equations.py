@@ -26,8 +26,8 @@ from symnet.ops.table import (
     tanh,
     where,
 )
-from symnet.ops.views import PERMUTE, RESHAPE, SLICE, reshape
-from symnet.rules.algebra import sample, under_repeats
+from symnet.ops.views import SLICE, reshape
+from symnet.rules.algebra import sample, under_repeats, view_of
 from symnet.rules.match import unnamed
 from symnet.rules.rule import AnyRule, Rule, Structural, variable
 
@@ -163,25 +163,13 @@ POWERS: tuple[AnyRule, ...] = (
 )
 
 
-def _view_of(node: Expr, source: Expr) -> list[Expr] | None:
-    """The views that lead from a source to a node, outermost first."""
-    views: list[Expr] = []
-    bare = unnamed(node)
-    while bare is not source:
-        if bare.op not in (SLICE, RESHAPE, PERMUTE):
-            return None
-        views.append(bare)
-        bare = unnamed(bare.args[0])
-    return views
-
-
 def _part_of_softmax(node: Expr) -> Expr | None:
     """exp(a) / sum(exp(z)), where a is a part of z and the sum goes over all of z."""
     above, below = unnamed(node.args[0]), under_repeats(node.args[1])
     if above.op is not exp or below.op is not SUM or unnamed(below.args[0]).op is not exp:
         return None
     z = unnamed(unnamed(below.args[0]).args[0])
-    views = _view_of(above.args[0], z)
+    views = view_of(above.args[0], z)
     if below.shape or views is None:
         return None
     made = make(SOFTMAX, (z,), axes=below.attrs["axes"])

@@ -5,12 +5,11 @@ x^2 / (1 + x^2) is 1 / (1 + 1 / x^2) for large x; exp(x) / (exp(x) - x) is 1 / (
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Final
 
 from symnet.expr import Expr
-from symnet.ops.core import FLOAT32, FLOATS, broadcast, number, scalar_constant
+from symnet.ops.core import FLOAT32, FLOATS, broadcast, scalar_constant
 from symnet.ops.table import (
     absolute,
     add,
@@ -23,7 +22,7 @@ from symnet.ops.table import (
     subtract,
     where,
 )
-from symnet.rules.algebra import Product, factors, product_of, sample, sum_of_terms, terms
+from symnet.rules.algebra import Product, product_of, sample, sum_of_terms, terms
 from symnet.rules.linear import Linear
 from symnet.rules.match import unnamed
 from symnet.rules.products import gathered
@@ -77,9 +76,7 @@ def _is_more(product: Product) -> bool:
 
 
 def _others(powers: dict[Expr, float], x: Expr) -> list[Expr]:
-    return [
-        base if by == 1 else power(base, by) for base, by in powers.items() if base is not x
-    ]
+    return [base if by == 1 else power(base, by) for base, by in powers.items() if base is not x]
 
 
 def _leading(node: Expr) -> Linear | None:

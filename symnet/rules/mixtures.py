@@ -27,7 +27,6 @@ from symnet.rules.products import Powers, built, gathered
 from symnet.rules.rule import AnyRule, Structural
 
 
-
 def _groups(parts: list[tuple[int, Expr]], like: Expr) -> list[tuple[Linear, Expr]] | None:
     """Exponents with their weights: the sum is that of weight * exp(exponent)."""
     found: list[tuple[Linear, list[tuple[int, Expr]]]] = []
