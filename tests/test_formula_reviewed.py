@@ -11,12 +11,15 @@ from test_round_trip import assert_same_gradients
 import symnet as sn
 from symnet.expr import Expr
 
+ONES = "\N{MATHEMATICAL BOLD DIGIT ONE}"
+
 with sn.default_dtype("float64"):
     X, Y = sn.input("X", ("N", 4)), sn.input("Y", ("N", 3))
     y, u = sn.input("y", ("N",)), sn.input("u", (4,))
     w, b = sn.parameter("w", (4,), init=[0.1, 0.2, -0.3, 0.4]), sn.parameter("b", init=0.3)
     s = sn.parameter("s", init=0.2)
     W = sn.parameter("W", (4, 3), init=np.linspace(-0.5, 0.4, 12).reshape(4, 3))
+    named_as_a_size = sn.input("N", ("N", 2, 4))
 
 
 def focal() -> Expr:
@@ -85,10 +88,34 @@ LOSSES: dict[str, tuple[Callable[[], Expr], list[str], list[str]]] = {
     ),
     "derivative in a loss": (
         slope_of_a_network,
-        ["H_2 = (([col(𝟏), 0] W_h) ⊙ H_1) W_o", "Δ_h = −4/N (H_2 W_oᵀ) ⊙ ([col(𝟏), 0] W_h)"],
-        ["𝟏 𝟏ᵀ", ") − ("],
+        [
+            f"H_2 = (([col({ONES}), 0] W_h) ⊙ H_1) W_o",
+            f"Δ_h = −4/N (H_2 W_oᵀ) ⊙ ([col({ONES}), 0] W_h)",
+        ],
+        [f"{ONES} {ONES}ᵀ", ") − ("],
     ),
-    "derivative by the last input": (lambda: slope_of_a_network(1), ["[0, col(𝟏)]"], ["𝟏 𝟏ᵀ"]),
+    "derivative by the last input": (
+        lambda: slope_of_a_network(1),
+        [f"[0, col({ONES})]"],
+        [f"{ONES} {ONES}ᵀ"],
+    ),
+    "standardised columns": (
+        lambda: sn.losses.mse(
+            (X @ W - sn.mean(X @ W, axis=0)) / sn.sqrt(sn.var(X @ W, axis=0) + 1e-5), Y
+        ),
+        ["Ẑ_1  = H_1 ⊘ σ", "Δ_H_1 = 2/(N·3) (Ẑ_1 − Y) ⊘ σ + 1/N (Δ_σ ⊘ σ) ⊙ H_1"],
+        ["H_2"],
+    ),
+    "repeated rows": (
+        lambda: sn.sum(sn.sum(sn.broadcast_to(w, (5, 4)), axis=0) ** 2),
+        ["L = ‖5 w‖²", "∂L/∂w = 50 w"],
+        ["Σ"],
+    ),
+    "an input called as a size": (
+        lambda: sn.sum(sn.einsum("bij,jk->bik", named_as_a_size, W) ** 2),
+        ["N×2×3"],
+        [],
+    ),
     "unit matrix": (
         lambda: sn.sum(sn.outer(w, w) * sn.eye(4, dtype="float64")),
         ["∂L/∂w = 2 w"],
@@ -132,6 +159,14 @@ def test_the_derivative_of_a_norm_at_nothing_is_zero() -> None:
     sheet = sn.gradients(sn.norm(point))
     assert "if ‖v‖ > 0, else 0" in str(sheet)
     np.testing.assert_array_equal(sn.evaluate(sheet["v"]), np.zeros(3))
+
+
+def test_one_number_beside_every_row_has_no_name() -> None:
+    # The row sums of 1/16 P, beside P, are 1/16 each.
+    rows = sn.parameter("A", (4, 4), init=np.linspace(0.1, 1.6, 16).reshape(4, 4), dtype="float64")
+    shown = sn.constant(np.tril(np.ones((4, 4), bool)))
+    loss = sn.mean(sn.softmax(sn.where(shown, rows @ rows.T, -np.inf)) @ rows)
+    assert sn.derive(loss, rows).check()
 
 
 def test_lines_break_between_the_terms_of_a_product_before_they_break_inside_parentheses() -> None:

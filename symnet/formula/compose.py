@@ -23,7 +23,7 @@ from symnet.formula.naming import core, intermediates, is_scalar
 from symnet.formula.remarks import Computed as Computed
 from symnet.formula.remarks import Rewrites, remark_lines
 from symnet.formula.roles import Roles
-from symnet.formula.roots import with_plain_logarithms, with_plain_roots
+from symnet.formula.roots import as_read, with_plain_roots
 from symnet.formula.sheet import Line, Sheet
 from symnet.formula.text import TextPrinter, value_text
 from symnet.formula.translate import Translator
@@ -59,7 +59,7 @@ class _Composer:
 
     def __init__(self, loss: Expr, targets: Sequence[Expr]) -> None:
         self.targets = targets
-        self._differentiate(with_names(with_plain_logarithms(loss), targets))
+        self._differentiate(with_names(as_read(loss), targets))
         active = active_nodes(topological([self.loss]), targets)
         self.scalar = bool(self.moving) and all(n.shape == () for n in self.moving)
         self.slopes = [self.adjoints[t] for t in targets if t in self.adjoints]

@@ -173,6 +173,10 @@ class Equations(Views):
         names = {index.name for index in indices if isinstance(index, Symbol)}
         inner: Formula = plain(product)
         outside = Scaled()
+        if not product.over:
+            # The same number beside each row.
+            self.named[node] = inner
+            return
         if not mentions((product.over[:-1], product.under), names):
             outside, inner = replace(product, over=product.over[:-1]), product.over[-1]
         symbol = Symbol(self.names.fresh("s"))

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 
 from symnet.expr import Expr, make, rebuild, topological
 from symnet.formula.naming import core
+from symnet.formula.narrow import narrowed
 from symnet.formula.patterns import guarded_root
 from symnet.functions.pointwise import logaddexp
-from symnet.ops.core import broadcast, scalar_constant
+from symnet.ops.core import BROADCAST, broadcast, scalar_constant
 from symnet.ops.table import (
     divide,
     equal,
@@ -28,13 +29,16 @@ from symnet.ops.table import (
 )
 
 
-def with_plain_logarithms(loss: Expr) -> Expr:
-    """The loss with log(e^a + e^b) and softplus(b) for what `logaddexp` builds."""
+def as_read(loss: Expr) -> Expr:
+    """The loss with log(e^a + e^b) and softplus(b) for what `logaddexp` builds, and with what is
+    repeated along first axes repeated at once, so that what reads the same is the same."""
     made: dict[Expr, Expr] = {}
     for node in topological([loss]):
         pair = _logaddexp_of(node)
         if pair is None:
-            made[node] = rebuild(node, tuple(made[arg] for arg in node.args))
+            args = tuple(made[arg] for arg in node.args)
+            whole = _repeated_at_once(node, args)
+            made[node] = rebuild(node, args) if whole is None else whole
             continue
         left, right = (broadcast(made[one], node.shape) for one in pair)
         zeros = [scalar_constant(one) == 0 for one in pair]
@@ -43,6 +47,17 @@ def with_plain_logarithms(loss: Expr) -> Expr:
         else:
             made[node] = make(log, (make(exp, (left,)) + make(exp, (right,)),))
     return made[loss]
+
+
+def _repeated_at_once(node: Expr, args: tuple[Expr, ...]) -> Expr | None:
+    """A broadcast of what has axes of size 1 before its own, without them; None for any other."""
+    if node.op is not BROADCAST or args[0].ndim < 2 or args[0].shape[0] != 1:
+        return None
+    inner = narrowed(args[0])
+    first = node.ndim - inner.ndim
+    if not inner.ndim or args[0].shape[-inner.ndim :] != inner.shape or first <= 0:
+        return None
+    return broadcast(inner, node.shape)
 
 
 def _logaddexp_of(node: Expr) -> tuple[Expr, Expr] | None:

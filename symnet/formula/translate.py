@@ -56,6 +56,7 @@ from symnet.ops.pointwise import Pointwise
 from symnet.ops.reduction import SOFTMAX, SUM, Reduction
 from symnet.ops.table import add
 from symnet.ops.views import IDENTITY, IOTA
+from symnet.sizes import multiply_sizes
 
 _SMALL = 9  # a constant array of no more elements is written out
 
@@ -223,6 +224,10 @@ class Translator(Equations):
         repeats = len(own) == arg.ndim and set(node.shape) != {1}
         if repeats and {own[k] for k in range(arg.ndim) if k not in axes} == {1}:
             return self._repeated_reduction(node)
+        if row is SUM and own == node.shape == arg.shape[len(axes) :] and axes[-1] < len(axes):
+            # What is repeated along all these axes is there so many times.
+            times = size_formula(multiply_sizes(arg.shape[: len(axes)]))
+            return multiply(scaled(times, True), scaled(self.loose(arg).formula, False))
         whole = scaled(self.array(arg), scalar=False)
         hollow = any(core(part).op is IDENTITY for part in arg.args)
         if hollow or (node.ndim > 1 and not isinstance(whole.body, Symbol)):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from symnet.errors import ShapeError
 from symnet.expr import Expr
 from symnet.parse.formulas import define, grammar_of, meaning_of
+from symnet.parse.indices import size_of
 from symnet.parse.meaning import Meaning
 from symnet.parse.tokens import fault, normal_name, require_text
 from symnet.parse.tree import Equation, Name
@@ -142,7 +143,8 @@ def _shape(meaning: Meaning, part: _Span) -> Shape:
         grammar = grammar_of(text, start, start + len(said), meaning)
         node = grammar.sum()
         grammar.end()
-        size = meaning.size(node)
+        # Where a shape stands, a name is that of a size, whatever else has it.
+        size = size_of(node, meaning.sizes)
         if size is None:
             raise fault(text, start, f"{said!r} is no size: a shape is written as N×3")
         found.append(size)
