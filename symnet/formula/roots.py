@@ -15,6 +15,7 @@ from symnet.formula.narrow import narrowed
 from symnet.formula.patterns import guarded_root
 from symnet.functions.pointwise import logaddexp
 from symnet.ops.core import BROADCAST, broadcast, scalar_constant
+from symnet.ops.leaves import NAMED
 from symnet.ops.table import (
     divide,
     equal,
@@ -34,18 +35,37 @@ def as_read(loss: Expr) -> Expr:
     repeated along first axes repeated at once, so that what reads the same is the same."""
     made: dict[Expr, Expr] = {}
     for node in topological([loss]):
-        pair = _logaddexp_of(node)
-        if pair is None:
-            args = tuple(made[arg] for arg in node.args)
-            whole = _repeated_at_once(node, args)
-            made[node] = rebuild(node, args) if whole is None else whole
-            continue
-        left, right = (broadcast(made[one], node.shape) for one in pair)
-        zeros = [scalar_constant(one) == 0 for one in pair]
-        if any(zeros):
-            made[node] = make(softplus, (left if zeros[1] else right,))
-        else:
-            made[node] = make(log, (make(exp, (left,)) + make(exp, (right,)),))
+        made[node] = _as_read(node, tuple(made[arg] for arg in node.args))
+    return _by_name(made[loss])
+
+
+def _as_read(node: Expr, args: tuple[Expr, ...]) -> Expr:
+    pair = _logaddexp_of(node)
+    if pair is None:
+        whole = _repeated_at_once(node, args)
+        return rebuild(node, args) if whole is None else whole
+    first, second = args[0].args
+    left, right = (broadcast(one, node.shape) for one in (first, second))
+    zeros = [scalar_constant(one) == 0 for one in pair]
+    if any(zeros):
+        return make(softplus, (left if zeros[1] else right,))
+    return make(log, (make(exp, (left,)) + make(exp, (right,)),))
+
+
+def _by_name(loss: Expr) -> Expr:
+    """The loss with the name of a node wherever the node stands."""
+    order = topological([loss])
+    names: dict[Expr, Expr] = {}
+    for node in order:
+        if node.op is NAMED and node.args[0].args:
+            names.setdefault(node.args[0], node)
+    bare: dict[Expr, Expr] = {}
+    made: dict[Expr, Expr] = {}
+    for node in order:
+        within = bare if node.op is NAMED else made
+        bare[node] = rebuild(node, tuple(within[arg] for arg in node.args))
+        name = names.get(node)
+        made[node] = bare[node] if name is None else make(NAMED, (bare[node],), **name.attrs)
     return made[loss]
 
 
