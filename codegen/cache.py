@@ -8,6 +8,7 @@ hash of everything the machine code follows from, so a stored object never goes 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import importlib.metadata
@@ -214,15 +215,28 @@ def _remove(place: Path, key: str) -> None:
 
 
 def folder() -> Path:
-    """The folder in use, made if need be; CacheError if others could write to it."""
+    """The folder in use, made if need be; CacheError if others could write to it, or if there is
+    none that we can write to."""
     chosen = os.environ.get("SYMNET_CACHE")
     if chosen:
-        return _private(Path(chosen))
+        try:
+            return _private(Path(chosen))
+        except OSError as error:
+            why = error.strerror or error
+            raise CacheError(f"SYMNET_CACHE={chosen} cannot hold kernels: {why}") from error
     home = os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~"), ".cache")
     try:
         return _private(Path(home, "symnet"))
     except OSError:
+        return _temporary()
+
+
+def _temporary() -> Path:
+    try:
         return _private(Path(tempfile.gettempdir(), f"symnet-{os.getuid()}"))
+    except OSError as error:
+        why = error.strerror or error
+        raise CacheError(f"no folder can hold kernels: {why}; set SYMNET_CACHE") from error
 
 
 def _private(place: Path) -> Path:
@@ -236,5 +250,5 @@ def _private(place: Path) -> Path:
     if state.st_mode & 0o022:
         raise CacheError(f"{place} can be written by others: chmod go-w it, or set SYMNET_CACHE")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise PermissionError(f"{place} cannot be written to")
+        raise PermissionError(errno.EACCES, "it cannot be written to", str(place))
     return place

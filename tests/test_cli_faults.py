@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from codegen import cache
 from symnet.cli import main
 
+TREE = Path(__file__).parents[1]
 MODEL = """
 import symnet as sn
 
@@ -37,7 +42,8 @@ def model(tmp_path: Path) -> Path:
 
 WRONG = [
     (["trian"], "there is no command 'trian', .*; did you mean train"),
-    (["--verson"], "--verson|required: COMMAND"),
+    (["--verson"], "there is no command '--verson', .*; did you mean --version"),
+    (["-x"], "there is no command '-x'"),
     (["train"], "required: dataset"),
     (["train", "digit"], "there is no data set 'digit', .*; did you mean digits"),
     (["train", "moons", "--epochs", "0"], "--epochs: a whole number from 1 is needed, got '0'"),
@@ -66,6 +72,9 @@ WRONG = [
     (["derive", "x^2", "--wrt", "x", "--compare", "2*q"], "--compare: the formula has no 'q'"),
     (["derive", "x", "--wrt", "x", "--compare", "1", "--latex"], "leave --latex and --at out"),
     (["check", "moon"], "there is no model 'moon'.*; did you mean moons"),
+    (["derive", "x", "--wrt", "-x"], "the formula has no '-x', it has x"),
+    (["check", "/:x"], "/: this is a folder"),
+    (["explain", "moons", "-o", "a" * 300], "a: File name too long"),
     (["check", "no.py"], "no.py: which name in it"),
     (["check", "no.py:loss"], "no.py: there is no such file"),
     (["explain", "moons", "--stage", "fus"], "a stage is one of .*, got 'fus'"),
@@ -151,3 +160,70 @@ def test_without_scikit_learn_the_pip_line_is_given(
     faults = capsys.readouterr().err
     assert 'scikit-learn, which is not installed; try: pip install "symnet[sklearn]"' in faults
     assert faults.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "told", "status"),
+    [
+        (PermissionError(13, "Permission denied", "/a/b"), "/a/b: Permission denied", 2),
+        (OSError("strange"), "strange", 2),
+        (MemoryError(), "there is not enough memory", 2),
+        (MemoryError("9 GiB"), "there is not enough memory: 9 GiB", 2),
+        (KeyError("x\ny"), r"a fault of symnet itself; .*KeyError in test_cli_faults.py, line", 70),
+    ],
+)
+def test_whatever_goes_wrong_is_one_line(
+    raised: Exception,
+    told: str,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    def fail() -> None:
+        raise raised
+
+    monkeypatch.setattr("symnet.cli.cache.cache.entries", fail)
+    assert main(["cache", "ls"]) == status
+    faults = capsys.readouterr().err
+    assert re.match(f"symnet: {told}", faults)
+    assert faults.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["cache", "ls"], ["train", "moons", "--quiet"]])
+def test_a_cache_that_cannot_be_made_is_one_line(
+    command: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SYMNET_CACHE", str(tmp_path / "file"))
+    cache.forget()
+    assert main(command) == 2
+    faults = capsys.readouterr().err
+    assert re.match(r"symnet: SYMNET_CACHE=\S+ cannot hold kernels: File exists\n$", faults)
+
+
+def in_a_shell(line: str) -> subprocess.CompletedProcess[str]:
+    settings = {**os.environ, "PYTHONPATH": str(TREE), "S": f"{sys.executable} -m symnet"}
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=TREE,
+        env=settings,
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_a_full_disk_is_one_line():
+    done = in_a_shell("$S derive x^2 --wrt x > /dev/full")
+    assert (done.returncode, done.stderr) == (2, "symnet: No space left on device\n")
+
+
+def test_a_message_does_not_take_this_program_for_the_users(model: Path):
+    model.write_text(f"{MODEL}\nmany = net(x)\n")
+    done = in_a_shell(f"$S check {model}:many")
+    assert done.returncode == 2
+    assert "is not a scalar" in done.stderr
+    assert "__main__" not in done.stderr

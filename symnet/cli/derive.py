@@ -89,7 +89,8 @@ def _read(path: str) -> Network:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        told = error.strerror if isinstance(error, OSError) else "this is no text in UTF-8"
+        raise UsageError(f"{path}: {told or error}") from None
     try:
         return parse_network(text)
     except ParseError as error:
@@ -108,7 +109,7 @@ def _targets(network: Network, wrt: str | None) -> list[sn.Expr]:
 def _variable(name: str, names: Mapping[str, sn.Expr], where: str) -> sn.Expr:
     if name not in names:
         raise UsageError(
-            f"--wrt: {where} has no {name!r}, it has "
+            f"--wrt: {where} has no {name.strip()!r}, it has "
             f"{', '.join(names) or 'no names'}{close_match(name, names)}"
         )
     return names[name]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import os
+import re
 import sys
+import traceback
 from collections.abc import Sequence
-from typing import Final
+from pathlib import Path
+from typing import Final, TextIO
 
 from codegen.cache import CacheError
 from codegen.cpu.errors import CompileError
@@ -26,12 +29,14 @@ COMMANDS: Final = {
 }
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
+FAULT: Final = 70
+"""EX_SOFTWARE of sysexits.h: what nobody foresaw."""
 FAULTS: Final = (UsageError, SymnetError, MissingDependency, CacheError, CompileError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status: 0, 1 for a check that failed, 2 for wrong
-    input, 130 after Ctrl-C."""
+    input and for what the system refuses, 130 after Ctrl-C, 141 if whoever read has gone."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that lacks a sign of mathematics shows ? for it.
@@ -41,15 +46,55 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except FAULTS as error:
-        print(f"symnet: {error}", file=sys.stderr)
-        return WRONG_INPUT
+        return _ended(_without_ourselves(str(error)), WRONG_INPUT)
     except KeyboardInterrupt:
-        print("symnet: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _ended("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read has gone; nor may the interpreter's own flush at the end find out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)
         return BROKEN_PIPE
+    except OSError as error:
+        return _ended(_refused(error), WRONG_INPUT)
+    except MemoryError as error:
+        return _ended(f"there is not enough memory: {error}".rstrip(": "), WRONG_INPUT)
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
+        told = f"{where}: {' '.join(str(error).split())}"
+        return _ended(f"a fault of symnet itself; python -X dev -m symnet shows all: {told}", FAULT)
+
+
+def _ended(text: str, status: int) -> int:
+    """Says why, as far as anybody listens."""
+    try:
+        print(f"symnet: {text}", file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
+    return status
+
+
+def _refused(error: OSError) -> str:
+    """What the system would not do: open a file, or print (a full disk)."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _silence(sys.stdout)
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"
+
+
+def _silence(stream: TextIO) -> None:
+    """Whoever read has gone: nor may the interpreter's own flush at the end find out."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except (OSError, ValueError):
+        return  # not a file of the system
+
+
+def _without_ourselves(text: str) -> str:
+    """A message without the line of this program, where it is said to be the user's."""
+    return re.sub(rf" \((?:made )?at {re.escape(sys.argv[0])}:\d+\)", "", text)
 
 
 def _run(arguments: list[str]) -> int:
@@ -57,10 +102,10 @@ def _run(arguments: list[str]) -> int:
     if not arguments:
         parser.print_help()
         return 0
-    if not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+    if arguments[0] not in COMMANDS and arguments[0] not in parser.options():
         raise UsageError(
             f"there is no command {arguments[0]!r}, there is {', '.join(COMMANDS)}"
-            f"{close_match(arguments[0], COMMANDS)}"
+            f"{close_match(arguments[0], [*COMMANDS, *parser.options()])}"
         )
     try:
         given, unknown = parser.parse_known_args([_protected(text) for text in arguments])

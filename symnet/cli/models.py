@@ -54,7 +54,8 @@ def find_model(text: str) -> Model:
 def _load(path: Path) -> ModuleType:
     """Runs the user's file, as `python file.py` would, but not as __main__."""
     if not path.is_file():
-        raise UsageError(f"{path}: there is no such file")
+        what = "this is a folder" if path.is_dir() else "there is no such file"
+        raise UsageError(f"{path}: {what}")
     spec = importlib.util.spec_from_file_location("symnet_user_model", path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} is no Python file: its name must end in .py")
