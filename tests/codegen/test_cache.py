@@ -161,6 +161,7 @@ def test_what_was_used_least_lately_goes_first(place, monkeypatch):
     cache.kernel(TEXT.replace("+ 1", "+ 2"))  # the oldest, but used now
     one = cache.entries()[0].size
     monkeypatch.setattr(cache, "LIMIT", 3 * one + 20)
+    monkeypatch.setattr(cache, "LOOKS", 1)
     cache.kernel(TEXT.replace("+ 1", "+ 3"))
     left = {entry.key for entry in cache.entries()}
     assert keys[2] in left
