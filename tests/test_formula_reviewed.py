@@ -169,6 +169,18 @@ def test_one_number_beside_every_row_has_no_name() -> None:
     assert sn.derive(loss, rows).check()
 
 
+@sn.default_dtype("float64")
+def test_what_is_said_twice_in_a_derivation_has_one_name() -> None:
+    labels = sn.input("c", ("N",), dtype="int64")
+    text = str(sn.derive(sn.losses.cross_entropy(X @ W, labels), W))
+    assert "Y_2" not in text
+    assert text.splitlines().count("where Y[n,k] = [c[n] = k]") == 1
+    assert text.endswith("∂L/∂W = 1/N Xᵀ (softmax(v_1) − Y)")
+    last = str(sn.derive(sn.mean(sn.tanh(X @ W)[:, 2]), W))
+    assert "e_2_2" not in last
+    assert last.splitlines().count("where e_2[k] = [k = 2]") == 1
+
+
 def test_lines_break_between_the_terms_of_a_product_before_they_break_inside_parentheses() -> None:
     net = sn.nn.Sequential(
         sn.nn.Dense(4, 5, activation="silu", name="hidden"), sn.nn.Dense(5, 3, name="out")

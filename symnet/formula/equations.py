@@ -152,16 +152,16 @@ class Equations(Views):
 
     def introduce(self, node: Expr, base: str, numbered: bool = False) -> Formula:
         """A name for the node, defined element by element."""
-        symbol = Symbol(self.names.fresh(base, numbered), mask=node.dtype == BOOL)
-        if base not in ("Y", "M"):
-            self.makeshift.add(symbol.name)
+        mask = node.dtype == BOOL
         indices = self.letters(node.shape)
         self.named.pop(node, None)
         with self.inside(indices):
             body = self.element(node, indices)
-        if symbol.mask:
-            body = Fence("bracket", body)
-        self.definitions.append(Definition(Element(symbol, indices), body, node.shape))
+        said = (indices, Fence("bracket", body) if mask else body, node.shape)
+        symbol = Symbol(self.names.meaning(base, numbered, said), mask=mask)
+        if base not in ("Y", "M"):
+            self.makeshift.add(symbol.name)
+        self.definitions.append(Definition(Element(symbol, indices), *said[1:]))
         self.named[node] = symbol
         return symbol
 
@@ -179,6 +179,7 @@ class Equations(Views):
             return
         if not mentions((product.over[:-1], product.under), names):
             outside, inner = replace(product, over=product.over[:-1]), product.over[-1]
-        symbol = Symbol(self.names.fresh("s"))
+        said = (indices, inner, node.shape)
+        symbol = Symbol(self.names.meaning("s", False, said))
         self.definitions.append(Definition(Element(symbol, indices), inner, node.shape))
         self.named[node] = plain(replace(outside, body=symbol))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from symnet.expr import Expr, topological
 from symnet.formula.tree import Symbol
@@ -36,6 +36,8 @@ class Names:
     def __init__(self, taken: Iterable[str]) -> None:
         self.taken = set(taken)
         self._next: Counter[str] = Counter()
+        self._meanings: dict[Hashable, str] = {}
+        self._uses: Counter[str] = Counter()
 
     def fresh(self, base: str, numbered: bool = False) -> str:
         """`base` if it is free, else base_2, base_3 ...; numbered ones begin with base_1."""
@@ -47,9 +49,20 @@ class Names:
         self.taken.add(name)
         return name
 
+    def meaning(self, base: str, numbered: bool, said: Hashable) -> str:
+        """A name for what is said of it: the one that was given to it before, else a fresh one."""
+        known = self._meanings.get((base, said))
+        if known is None or known not in self.taken:
+            known = self._meanings[base, said] = self.fresh(base, numbered)
+        self._uses[known] += 1
+        return known
+
     def forget(self, names: Iterable[str]) -> None:
         """These names are free again."""
         for name in names:
+            self._uses[name] -= 1
+            if self._uses[name] > 0:
+                continue
             self.taken.discard(name)
             base, _, number = name.rpartition("_")
             if number.isdigit():

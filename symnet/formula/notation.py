@@ -191,7 +191,8 @@ class Notation:
     def where(self, shown: Iterable[StepFormulas], result: Definition) -> list[Definition]:
         """What symbols in the adjoints so far and in the result stand for."""
         sums = [line.right for formulas in shown for line in formulas.so_far]
-        return [*self.full.needed([*sums, result.right]), *self.leaf.needed([result.right])]
+        needed = [*self.full.needed([*sums, result.right]), *self.leaf.needed([result.right])]
+        return list(dict.fromkeys(needed))
 
     def _jacobian(self, step: Step) -> Definition:
         jacobian = step.jacobian

@@ -175,7 +175,8 @@ class Views(Elements):
             return known
         (letter,) = self.letters(size)
         bracket = Fence("bracket", Relation("=", letter, at))
-        symbol = Symbol(self.names.fresh(f"e_{place}" if isinstance(place, int) else "e_last"))
+        base = f"e_{place}" if isinstance(place, int) else "e_last"
+        symbol = Symbol(self.names.meaning(base, False, (letter, bracket, size)))
         self.definitions.append(Definition(Element(symbol, (letter,)), bracket, size))
         self.units[at, size] = symbol
         return symbol
