@@ -168,6 +168,13 @@ def parked() -> None:
     trained("digits", 2)
 
 
+def daemon() -> None:
+    """The process ends while a thread that nobody waits for is training."""
+    trained("digits", 2)
+    threading.Thread(target=lambda: trained("digits", 2, 1_000_000), daemon=True).start()
+    time.sleep(0.2)
+
+
 CASES: dict[str, Callable[[], None]] = {
     "child ends": child_ends,
     "child trains on": child_trains_on,
@@ -176,6 +183,7 @@ CASES: dict[str, Callable[[], None]] = {
     "multiprocessing, fork": lambda: processes("fork"),
     "multiprocessing, spawn": lambda: processes("spawn"),
     "parked": parked,
+    "daemon": daemon,
 }
 
 if __name__ == "__main__":

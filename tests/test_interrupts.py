@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-QUIT = 1.0
+QUIT = 3.0
 """Seconds to the end of a process that is done; most of it is Python's own."""
 
 

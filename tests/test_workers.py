@@ -14,7 +14,7 @@ import pytest
 from tests.forking import CASES, MAKERS, trained
 
 ROOT = Path(__file__).parent.parent
-QUIT = 1.0
+QUIT = 3.0
 """Seconds to the end of a process that is done; most of it is Python's own."""
 
 
