@@ -10,6 +10,8 @@ from test_round_trip import assert_same_gradients
 
 import symnet as sn
 from symnet.expr import Expr
+from symnet.formula.assignments import Assignments
+from symnet.report import sections
 
 ONES = "\N{MATHEMATICAL BOLD DIGIT ONE}"
 
@@ -187,3 +189,16 @@ def test_lines_break_between_the_terms_of_a_product_before_they_break_inside_par
     )
     text = str(sn.gradients(sn.losses.mse(net(X), Y)))
     assert "\n           ⊙ (1 − σ(Z_hidden))" in text
+
+
+def test_the_optimizers_rule_is_set_as_formulas_in_a_report() -> None:
+    trainer = sn.Trainer(sn.mean((X @ w + b - y) ** 2), sn.optim.AdamW(0.01), seed=0)
+    rule = trainer.update_formulas()
+    assert isinstance(rule, Assignments)
+    assert len(rule.mathml) + len(rule.words) == len(rule.splitlines())
+    assert all(line.startswith("<math") and "←" in line for line in rule.mathml)
+    assert "<mfrac>" in rule.mathml[-1]
+    page = sections.training({}, rule, "")
+    assert all(line in page for line in rule.mathml)
+    assert "<pre" not in page
+    assert '<pre class="rule">w ← w &lt; 1</pre>' in sections.training({}, "w ← w < 1", "")

@@ -21,7 +21,8 @@ _HANGING = 7  # the width of "where  "
 _NOTATIONS = (*_PRINTERS, "mathml")
 
 
-def _translated(expr: Expr, form: str) -> tuple[Formula, Sequence[Definition]]:
+def translated(expr: Expr, form: str) -> tuple[Formula, Sequence[Definition]]:
+    """The expression as a formula in "matrix" or "index" form, and the definitions it needs."""
     translator = Translator([expr], expand=form == "index")
     translator.define_long([expr])
     if form == "matrix":
@@ -51,7 +52,7 @@ def formula(expr: Expr, form: str = "matrix", to: str = "text") -> str:
         raise GraphError(f"a notation is one of {', '.join(_NOTATIONS)}, got {to!r}")
     if form == "scalar":
         return written.shown(*written.scalar_equations(expr), to)
-    body, definitions = _translated(expr, form)
+    body, definitions = translated(expr, form)
     if to == "mathml":
         return with_definitions(body, definitions)
     printer = _PRINTERS[to]()

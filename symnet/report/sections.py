@@ -12,6 +12,7 @@ from pathlib import Path
 from symnet.charts import line_chart
 from symnet.cost import Counts, Explanation
 from symnet.expr import Expr
+from symnet.formula.assignments import Assignments
 from symnet.formula.html import Row
 from symnet.formula.mathml import MathMLPrinter, equation, name_mathml
 from symnet.formula.mathml import math as mathml
@@ -140,8 +141,17 @@ def training(curves: Mapping[str, Mapping[str, Sequence[float]]], rule: str, end
         for title, series in curves.items()
     )
     said = f"<p>{escape(ended)}</p>" if ended else ""
-    stated = f'<pre class="rule">{escape(rule)}</pre>' if rule else ""
+    stated = _rule(rule) if rule else ""
     return f'{said}<div class="charts">{drawn}</div>{stated}'
+
+
+def _rule(rule: str) -> str:
+    """The rule as formulas; as text where it was read from a file."""
+    if not isinstance(rule, Assignments):
+        return f'<pre class="rule">{escape(rule)}</pre>'
+    lines = "".join(f"<li>{line}</li>" for line in rule.mathml)
+    words = "".join(f"<p>{escape(line)}</p>" for line in rule.words)
+    return f'<ul class="assignments">{lines}</ul>{words}'
 
 
 def machine(rows: Sequence[Row], parts: Sequence[Part], links: Mapping[str, Sequence[int]]) -> str:

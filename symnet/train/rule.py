@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from symnet.expr import Expr, make, substitute, topological
 from symnet.formula import text
+from symnet.formula.assignments import Assignments
 from symnet.ops.leaves import INPUT, UNKNOWN
 from symnet.optim import Optimizer
 from symnet.optim.symbolic import GREEK
@@ -22,20 +23,14 @@ def settings(optimizer: Optimizer) -> list[str]:
     return [", ".join(found)] if found else []
 
 
-def update_rule(optimizer: Optimizer, model: Model) -> str:
+def update_rule(optimizer: Optimizer, model: Model) -> Assignments:
     """The rule line by line, what its letters stand for, and which parameters follow it."""
     rule = optimizer.symbolic()
     letters = {str(n.name): n for n in topological([value for _, value in rule]) if n.op is INPUT}
     slope = make(UNKNOWN, (letters["w"],), name="∇L", order=0)
-    lines = []
-    if optimizer.state:
-        lines.append(f"g ← {text(slope)}")
-    else:
-        rule = _with_slope(rule, slope)
-    lines += [f"{name} ← {text(value)}" for name, value in rule]
-    lines.append(_followers([str(parameter.name) for parameter in model.parameters]))
-    lines += settings(optimizer)
-    return "\n".join(lines)
+    lines = [("g", slope), *rule] if optimizer.state else _with_slope(rule, slope)
+    followers = _followers([str(parameter.name) for parameter in model.parameters])
+    return Assignments(lines, [followers, *settings(optimizer)])
 
 
 def _with_slope(rule: Sequence[tuple[str, Expr]], slope: Expr) -> list[tuple[str, Expr]]:
