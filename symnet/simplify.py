@@ -9,6 +9,7 @@ from typing import Final
 
 from symnet.diff import Nested, flatten, unflatten
 from symnet.expr import Derivation, Expr, rebuild, substitute, topological
+from symnet.ops.leaves import Leaf
 from symnet.rules.exact import SIMPLIFY as SIMPLIFY
 from symnet.rules.match import Match, build, instantiate, match, unnamed
 from symnet.rules.rule import AnyRule, Rule
@@ -113,7 +114,9 @@ def _derivatives(roots: Sequence[Expr], busy: frozenset[Expr]) -> dict[Derivatio
     stack, seen = list(roots), set(roots)
     while stack:
         node = stack.pop()
-        if node.derived is not None and node not in busy and not _is_written(node, written):
+        fits = node.derived is not None and node not in busy and _has_leaf(node)
+        if fits and not _is_written(node, written):
+            assert node.derived is not None
             derivation, index = node.derived
             found.setdefault(derivation, {})[node] = index
             continue
@@ -121,6 +124,22 @@ def _derivatives(roots: Sequence[Expr], busy: frozenset[Expr]) -> dict[Derivatio
         seen.update(fresh)
         stack.extend(fresh)
     return found
+
+
+def _has_leaf(node: Expr) -> bool:
+    """Whether anything fed stands in a node.
+
+    What is made of numbers alone is one node in all graphs: it may have been derived in another.
+    """
+    stack, seen = [node], {node}
+    while stack:
+        bare = stack.pop()
+        if isinstance(bare.op, Leaf):
+            return True
+        fresh = [arg for arg in bare.args if arg not in seen]
+        seen.update(fresh)
+        stack.extend(fresh)
+    return False
 
 
 def _is_written(node: Expr, written: dict[Derivation, set[Expr]]) -> bool:

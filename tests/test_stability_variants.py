@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import symnet as sn
-from symnet.expr import Expr
+from symnet.expr import Expr, topological
 from symnet.reference.evaluation import interpret
 from symnet.reference.over_mpmath import MpmathNamespace
 from tests.data.stability_variants import FORMULAS
@@ -57,6 +57,23 @@ def test_value_and_two_derivatives(name: str):
         assert worst(found, truth(outputs, feeds)) <= 1e-12, point
 
 
+def test_the_root_of_a_square_keeps_its_sign():
+    x = sn.input("x", (), "float64")
+    slope = sn.grad(sn.acos(sn.cos(x)), x)
+    found = [float(sn.evaluate(slope, {x: v})) for v in (-0.9, 0.9)]
+    np.testing.assert_allclose(found, [-1.0, 1.0], rtol=1e-15)
+
+
+def test_a_derivative_that_is_a_number_belongs_to_every_graph():
+    first = [sn.input(name, (), "float64") for name in ("x", "t")]
+    outputs = []
+    for x, t in (first, [sn.input(name, (), "float64") for name in ("x", "t")]):
+        value = sn.maximum(x, 0) - x * t + sn.log(1 + sn.exp(-abs(x)))
+        outputs = [sn.grad(sn.grad(value, t), own) for own in (x, t)]
+    found = sn.stabilize([*outputs, x * t])
+    assert not {node for node in topological(found) if any(node is own for own in first)}
+
+
 # Few, since each compiles kernels of its own.
 COMPILED = ("s - s^2", "1/cosh", "e/(2+e)", "exp-1-x", "log(1+x^2)", "log Phi", "sqrt(x^2+1)-x")
 
@@ -77,6 +94,7 @@ def test_compiled_as_one_element_of_a_vector():
 
 
 V = sn.input("v", (3,), "float64")
+T = sn.constant([1.0, 0.0, 0.0])
 SATURATED = ([100.0, 0.0, 0.0], [0.0, 0.0, -800.0], [1.0, 2.0, 3.0])
 CLOSE = ([1e8 + 1, 1e8 + 2, 1e8 + 4], [1.0, 2.0, 4.0])
 VECTORS = {
@@ -88,6 +106,12 @@ VECTORS = {
     "focal": (-((1 - sn.softmax(V)[0]) ** 2) * sn.log(sn.softmax(V)[0]), SATURATED),
     "odds": (sn.softmax(V)[0] / (1 - sn.softmax(V)[0]), SATURATED),
     "all complements": (sn.sum(sn.log(1 - sn.softmax(V))), SATURATED),
+    "one-hot cross-entropy": (-sn.sum(T * sn.log_softmax(V)), SATURATED),
+    "one-hot cross-entropy, written out": (-sn.sum(T * sn.log(sn.softmax(V))), SATURATED),
+    "log-sum-exp less an element": (sn.log(sn.sum(sn.exp(V))) - V[0], SATURATED),
+    "a mean by probabilities": (sn.sum(sn.constant([1.0, 2.0, 3.0]) * sn.softmax(V)), SATURATED),
+    "impurity": (1 - sn.sum(sn.softmax(V) ** 2), SATURATED),
+    "entropy": (-sn.sum(sn.softmax(V) * sn.log(sn.softmax(V))), SATURATED),
     "variance": (sn.mean(V * V) - sn.mean(V) ** 2, CLOSE),
     "variance, by sums": (sn.sum(V**2) / 3 - (sn.sum(V) / 3) * (sn.sum(V) / 3), CLOSE),
     "variance, by a product": (V @ V / 3 - (sn.sum(V) / 3) ** 2, CLOSE),

@@ -243,7 +243,9 @@ def _halves(node: Expr) -> Expr | None:
     parts = terms(node)
     for place, (sign_, part) in enumerate(parts):
         u = _magnitude(part)
-        for other_place, (other_sign, other) in enumerate(parts if u is not None else []):
+        if u is None:
+            continue
+        for other_place, (other_sign, other) in enumerate(parts):
             zero = next((a for a in other.args if scalar_constant(a) == 0), None)
             if other.op is not maximum or zero is None or other_sign != sign_:
                 continue

@@ -164,12 +164,11 @@ def _sum_of(parts: list[tuple[int, Expr]]) -> bool:
 
 def _of_saturated(inner: Expr) -> Expr | None:
     """log(1 - tanh(x)^2) = -2 log(cosh(x)); log|a / b| through |a| / |b|."""
-    hyperbolic = inverse_hyperbolic(inner)
-    if hyperbolic is not None:
-        return hyperbolic
-    saturated = argument_of_bell(inner)
+    hyperbolic, saturated = inverse_hyperbolic(inner), argument_of_bell(inner)
     if saturated is not None:
         return multiply(-2, log(cosh(saturated)))
+    if hyperbolic is not None:
+        return hyperbolic
     if inner.op is absolute and unnamed(inner.args[0]).op in (divide, multiply):
         above, below = unnamed(inner.args[0]).args
         combine = divide if unnamed(inner.args[0]).op is divide else multiply

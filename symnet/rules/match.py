@@ -155,8 +155,16 @@ class _Builder:
     def __init__(self, found: Match, full: Expr, dtype: Dtype) -> None:
         self.found, self.full, self.dtype = found, full, dtype
         self.axes = found.axes or ()
+        self.made: dict[Expr, Expr] = {}
 
     def build(self, pattern: Expr) -> Expr:
+        """The instance of a pattern; one that stands there twice is built once."""
+        made = self.made.get(pattern)
+        if made is None:
+            made = self.made[pattern] = self._build(pattern)
+        return made
+
+    def _build(self, pattern: Expr) -> Expr:
         value = scalar_constant(pattern)
         if pattern.op is VARIABLE:
             return self.found.bindings[pattern.attrs["name"]]

@@ -96,6 +96,8 @@ SERIES: Final[dict[Pointwise, Series]] = {
     )
 }
 
+_NAMES: Final = frozenset({row.name for row in SERIES} | {"log"})
+
 
 def regular(series: Series, u: Expr) -> Expr:
     """f(u) / u, which at 0 is the first coefficient."""
@@ -141,8 +143,23 @@ def _without_singularity(product: Product, inverse: bool) -> Product | None:
     return None
 
 
+def _holds_known(node: Expr) -> bool:
+    """Whether a function with a series is a factor; asked of every product, so that it is cheap."""
+    stack, fuel = [node], 24
+    while stack and fuel:
+        bare, fuel = unnamed(stack.pop()), fuel - 1
+        name = bare.op.name
+        if name in _NAMES:
+            return True
+        if name in ("multiply", "divide", "negative", "pow"):
+            stack.extend(bare.args)
+    return bool(stack)
+
+
 def _quotient(node: Expr) -> Expr | None:
     if node.op is multiply and not any(unnamed(arg).op is divide for arg in node.args):
+        return None
+    if not _holds_known(node):
         return None
     product = factors(node)
     changed = False

@@ -145,7 +145,11 @@ def _power(a: Laurent, exponent: Decimal) -> Laurent:
         raise NoSeriesError
     shift = exponent * a.order
     head = a.coefficients[0]
-    if shift != int(shift) or (head < 0 and exponent != int(exponent)):
+    whole_exponent = exponent == int(exponent)
+    if shift != int(shift) or (head < 0 and not whole_exponent):
+        raise NoSeriesError
+    if not whole_exponent and shift % 2:
+        # The root of u^2 is |u|, which is no power of u.
         raise NoSeriesError
     found = [head**exponent]
     for k in range(1, len(a.coefficients)):
