@@ -9,8 +9,10 @@ import pytest
 from test_round_trip import assert_same_gradients
 
 import symnet as sn
+from symnet.errors import ParseError
 from symnet.expr import Expr
 from symnet.formula.assignments import Assignments
+from symnet.parse import parse_network
 from symnet.report import sections
 
 ONES = "\N{MATHEMATICAL BOLD DIGIT ONE}"
@@ -202,3 +204,9 @@ def test_the_optimizers_rule_is_set_as_formulas_in_a_report() -> None:
     assert all(line in page for line in rule.mathml)
     assert "<pre" not in page
     assert '<pre class="rule">w ← w &lt; 1</pre>' in sections.training({}, "w ← w < 1", "")
+
+
+def test_a_size_that_does_not_show_in_a_file_is_pointed_at() -> None:
+    text = f"X: N×2\nW: 2×3\nL = ‖X W‖² + Σ_k (2 {ONES})[k]"
+    with pytest.raises(ParseError, match=r"line 3, column 1: how many elements this has does not"):
+        parse_network(text)

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from symnet.errors import ParseError, SymnetError
+from symnet.errors import ParseError, ShapeError, SymnetError
 from symnet.expr import Expr
 from symnet.ops.core import FLOAT64, INT64
 from symnet.ops.leaves import input, named, parameter
@@ -188,12 +188,25 @@ def _defined(meaning: Meaning, line: _Line) -> Iterator[tuple[str, Expr]]:
         expr = meaning.names[name].expr
     except ParseError as error:
         raise _advised(error) from None
+    except ShapeError as error:
+        # What a size depends on may stand anywhere in the line, so that the line is pointed at.
+        raise fault(text, _first(text, line), _unstated(str(error))) from None
     if not name:
         raise fault(text, _first(text, line), "this explains a function that is known already")
     if expr.args and expr.name is None:
         expr = named(name, expr)
     meaning.names[name] = known(expr)
     yield name, expr
+
+
+def _unstated(said: str) -> str:
+    """A shape that does not show, with what to do about it in a file, where none is stated."""
+    head, colon, _ = said.partition(": state the shape of the line")
+    return (
+        f"{head}: multiply by ones, such as 2 \N{MATHEMATICAL BOLD DIGIT ONE}, only beside an array"
+        if colon
+        else said
+    )
 
 
 def _advised(error: ParseError) -> ParseError:
