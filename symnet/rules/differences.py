@@ -180,8 +180,12 @@ def _one_less_share(node: Expr) -> Expr | None:
         top = subtract(root, x) if ratio < 0 else add(root, x)
         if _root_less_number(top) is None:
             return None
-        none = equal(root, 0)
-        share = where(none, 1, divide(top, where(none, 1, root)))
+        # Far from 1 the share itself is better known, and so are its derivatives.
+        near = less(multiply(0.5, root), x if ratio < 0 else negative(x))
+        close = divide(where(near, top, 0), where(near, root, 1))
+        rest = where(near, 0, held)
+        usual = subtract(1, rest) if ratio < 0 else add(1, rest)
+        share = where(near, close, usual)
         whole = one_sign * float(scalar_constant(one) or 0)
         return broadcast(share if whole == 1 else multiply(whole, share), node.shape)
     return None
@@ -191,7 +195,8 @@ def _share(node: Expr) -> tuple[Expr | None, Expr | None]:
     """r and x of x / r, also where a select makes that 0 at 0."""
     bare = unnamed(node)
     if bare.op is where and scalar_constant(bare.args[1]) == 0:
-        bare = unnamed(bare.args[2])
+        # What `_one_less_share` made is taken by a comparison.
+        bare = bare if unnamed(bare.args[0]).op is less else unnamed(bare.args[2])
     if bare.op is not divide:
         return None, None
     x, root = bare.args[0], unnamed(bare.args[1])
