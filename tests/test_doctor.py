@@ -127,12 +127,28 @@ def test_requirements_of_other_systems_and_of_symnet_are_left_out():
     assert requirements.parse("???") is None
 
 
-def test_what_pip_installed_is_read_where_there_are_no_sources(tmp_path: Path):
-    asked = requirements.asked(tmp_path)
-    assert asked is not None
-    assert {one.name for one in asked.of("")} >= {"numpy", "numba", "llvmlite", "scipy", "sympy"}
+def test_what_pip_installed_is_read_where_there_are_no_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    information = tmp_path / "symnet-9.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(
+        "Name: symnet\nVersion: 9\nRequires-Python: >=3.11\nRequires-Dist: numpy<3,>=2.1\n"
+        'Requires-Dist: pillow>=10; extra == "plot"\nRequires-Dist: symnet[plot]; extra == "test"\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    wanted = requirements.Asked(
+        ">=3.11",
+        (
+            requirements.Requirement("numpy", "<3,>=2.1", "numpy<3,>=2.1"),
+            requirements.Requirement("pillow", ">=10", "pillow>=10", "plot"),
+        ),
+    )
+    assert requirements.asked(tmp_path) == wanted
     (tmp_path / "pyproject.toml").write_text("[project\n")
-    assert requirements.asked(tmp_path) == asked
+    assert requirements.asked(tmp_path) == wanted
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "other"\ndependencies = []\n')
+    assert requirements.asked(tmp_path) == wanted
 
 
 def test_without_any_metadata_nothing_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -296,7 +312,8 @@ def test_a_cache_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(**_: object) -> None:
+    def full(*, dir: Path, **_: object) -> None:
+        assert dir == tmp_path / "kernels"
         raise OSError(28, "No space left on device")
 
     monkeypatch.setenv("SYMNET_CACHE", str(tmp_path / "kernels"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import io
 import os
@@ -76,10 +77,8 @@ def _ended(text: str, status: int) -> int:
 
 def _refused(error: OSError) -> str:
     """What the system would not do: open a file, or print (a full disk)."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _silence(sys.stdout)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()  # once more, so that the interpreter has nothing to complain of
     place = f"{error.filename}: " if error.filename else ""
     return f"{place}{error.strerror or error}"
 
