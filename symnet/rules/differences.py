@@ -194,12 +194,19 @@ def _one_less_share(node: Expr) -> Expr | None:
 def _share(node: Expr) -> tuple[Expr | None, Expr | None]:
     """r and x of x / r, also where a select makes that 0 at 0."""
     bare = unnamed(node)
-    if bare.op is where and scalar_constant(bare.args[1]) == 0:
-        # What `_one_less_share` made is taken by a comparison.
-        bare = bare if unnamed(bare.args[0]).op is less else unnamed(bare.args[2])
+    if bare.op is where and unnamed(bare.args[2]).op is where:
+        # By its own leg: the other branch is the quotient.
+        bare = unnamed(bare.args[2])
+    while bare.op is where and scalar_constant(bare.args[1]) == 0:
+        test = unnamed(bare.args[0])
+        if test.op is less and unnamed(test.args[0]).op is not absolute:
+            # What `_one_less_share` made.
+            return None, None
+        bare = unnamed(bare.args[2])
     if bare.op is not divide:
         return None, None
-    x, root = bare.args[0], unnamed(bare.args[1])
+    x, root = unnamed(bare.args[0]), unnamed(bare.args[1])
+    x = x.args[2] if x.op is where and scalar_constant(x.args[1]) == 0 else x
     if root.op is where and scalar_constant(root.args[1]) == 1:
         root = unnamed(root.args[2])
     return (root, x) if root.op in (sqrt, hypot) and x.shape == root.shape else (None, None)

@@ -25,6 +25,7 @@ from symnet.ops.table import (
     multiply,
     negative,
     power,
+    sign,
     sqrt,
     subtract,
     where,
@@ -120,10 +121,10 @@ def _length(node: Expr) -> Expr | None:
     """The root of a sum of squares and positive constants, None for anything else."""
     lengths: list[Expr] = []
     known = 0.0
-    for sign, part in terms(node):
+    for sense, part in terms(node):
         value = scalar_constant(part)
-        squares = _squares(part) if sign > 0 and value is None else None
-        if sign > 0 and value is not None and 0 <= value < math.inf:
+        squares = _squares(part) if sense > 0 and value is None else None
+        if sense > 0 and value is not None and 0 <= value < math.inf:
             known += value
         elif squares is None:
             return None
@@ -173,13 +174,29 @@ def _over_length(node: Expr) -> Expr | None:
     if scalar_constant(above) is not None:
         return None
     if _is_norm(below):
-        return _quotient(above, below)
+        steep = _over_own_leg(above, below)
+        return _quotient(above, below) if steep is None else steep
     length = _length(unnamed(under_repeats(below))) if _shares(above, below) else None
     if length is None:
         return None
     length = broadcast(_fit(length, below), node.shape)
     none = equal(length, 0)
     return divide(_quotient(above, length), where(none, 1, length))
+
+
+def _over_own_leg(above: Expr, below: Expr) -> Expr | None:
+    """x / hypot(x, y) as +-1 / hypot(1, y / x) for |x| > |y|, whose derivative does not cancel."""
+    root, x = unnamed(below), unnamed(above)
+    if root.op is not hypot or root.shape != x.shape or x.op is where:
+        return None
+    legs = [unnamed(leg) for leg in root.args]
+    if not any(leg is x for leg in legs):
+        return None
+    y = legs[1] if legs[0] is x else legs[0]
+    steep = less(absolute(y), absolute(x))
+    large, small = where(steep, x, 1), where(steep, 0, x)
+    ratio = divide(where(steep, y, 0), large)
+    return where(steep, divide(sign(large), hypot(1, ratio)), _quotient(small, below))
 
 
 def _fit(length: Expr, below: Expr) -> Expr:
