@@ -75,7 +75,8 @@ def test_a_derivative_that_is_a_number_belongs_to_every_graph():
 
 
 # Few, since each compiles kernels of its own.
-COMPILED = ("s - s^2", "1/cosh", "e/(2+e)", "exp-1-x", "log(1+x^2)", "log Phi", "sqrt(x^2+1)-x")
+COMPILED = ("s - s^2", "1/cosh", "e/(2+e)", "exp-1-x", "log(1+x^2)", "log Phi", "sqrt(x^2+1)-x",
+            "acos(1-x)", "log sech^2 near 0", "hill", "exp/(exp-x)")  # fmt: skip
 
 
 def test_compiled_as_one_element_of_a_vector():
