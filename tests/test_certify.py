@@ -129,7 +129,7 @@ def test_where_there_is_no_value_none_is_certified() -> None:
 
 WRONG: list[tuple[Any, Any, str]] = [
     (sn.exp(X), None, "no data for x"),
-    (sn.exp(X), {"y": 1.0}, "no input 'y'"),
+    (sn.exp(X), {"nowhere": 1.0}, "no input 'nowhere'"),
     (sn.exp(X), {"x": np.ones(3)}, "expected scalar"),
     (sn.exp(X), {"x": "a"}, "expects numbers"),
     (3.0, {"x": 1.0}, "expected expressions, got 3.0"),

@@ -324,7 +324,7 @@ def test_every_barrier_of_a_training_is_needed():
     run = RUNS["adam, ragged, shuffled"]
     lowered = lowered_run(run)
     program = dict(stages(lowered.program))["memory"]
-    assert barriers(program) > 3
+    assert barriers(program) >= 3
     for number in range(barriers(program)):
         with pytest.raises(RaceError):
             trained(run, lowered, without_barrier(program, number), 0)
