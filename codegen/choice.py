@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 SHORT = 1e-4
 """Seconds: a run of less than this is not worth another worker's attention."""
-TRIALS = 2
-"""How often each number is tried first; the better time counts, since the first is a cold one."""
-AGAIN = 12
+TRIALS = 3
+"""How often each number is tried first; the best time counts, since the first are cold ones: the
+system may begin new threads on one core."""
+AGAIN = 4
 """After so many runs another number is tried once more: other programs may have come or gone."""
 WEIGHT = 0.3
-"""How much a new time counts against the times before it."""
+"""How much a longer time counts against the times before it; a shorter one counts at once."""
 LOYALTY = 2.0
 """How much quicker one worker must be than the number that was asked for."""
 
@@ -71,4 +72,4 @@ class Choice:
         if len(times) < TRIALS:
             times.append(min([each, *times]))
         else:
-            times[-1] += WEIGHT * (each - times[-1])
+            times[-1] = min(each, times[-1] + WEIGHT * (each - times[-1]))
