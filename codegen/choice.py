@@ -11,8 +11,11 @@ SHORT = 1e-4
 TRIALS = 3
 """How often each number is tried first; the best time counts, since the first are cold ones: the
 system may begin new threads on one core."""
-AGAIN = 4
-"""After so many runs another number is tried once more: other programs may have come or gone."""
+SHARE = 100
+"""Another number is tried once more after so many times as long as that takes: other programs may
+have come or gone."""
+TRIAL = 0.004
+"""Seconds that a trial takes at least."""
 WEIGHT = 0.3
 """How much a longer time counts against the times before it; a shorter one counts at once."""
 LOYALTY = 2.0
@@ -29,7 +32,8 @@ class Choice:
         self._asked = asked
         self._counts = sorted({1, most}) if asked else [*powers, most]
         self._times: dict[int, list[float]] = {count: [] for count in self._counts}
-        self._runs = 0
+        self._looks = 0
+        self._since = 0.0
         self._last = 0.0
 
     def pick(self) -> tuple[int, bool]:
@@ -51,10 +55,12 @@ class Choice:
         best = min(order, key=lambda count: self._times[count][-1])
         if self._asked and self._times[order[0]][-1] < LOYALTY * self._times[best][-1]:
             best = order[0]
-        if self._runs % AGAIN == AGAIN - 1:
-            others = [count for count in order if count != best]
-            return others[self._runs // AGAIN % len(others)], True
-        return best, False
+        others = [count for count in order if count != best]
+        other = others[self._looks % len(others)]
+        if self._since < SHARE * max(self._times[other][-1], TRIAL):
+            return best, False
+        self._looks, self._since = self._looks + 1, 0.0
+        return other, True
 
     def each(self, workers: int) -> float | None:
         """Seconds a unit of so many workers, as far as is known."""
@@ -63,8 +69,8 @@ class Choice:
 
     def note(self, workers: int, seconds: float, units: int) -> None:
         """A run of so many equal units by so many workers took so long."""
-        self._runs += 1
         self._last = seconds
+        self._since += seconds
         times = self._times.get(workers)
         if times is None:
             return
