@@ -15,7 +15,7 @@ SHARE = 100
 """Another number is tried once more after so many times as long as that takes: other programs may
 have come or gone."""
 TRIAL = 0.004
-"""Seconds that a trial takes at least."""
+"""Seconds that a trial takes, unless a single unit of the run takes longer."""
 WEIGHT = 0.3
 """How much a longer time counts against the times before it; a shorter one counts at once."""
 LOYALTY = 2.0

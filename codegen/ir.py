@@ -158,6 +158,11 @@ class Contraction:
     tile: int | None = None
     label: str = ""
 
+    @property
+    def shared(self) -> Extent | None:
+        """The extent of the first letter, which workers share out; None without letters."""
+        return dict(self.extents)[self.letters[0]] if self.letters else None
+
 
 @dataclass(frozen=True, slots=True)
 class Until:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from codegen.layout import BindError, Layout, Plan, lay_out
 from codegen.show import show
 
 Array = np.ndarray[Any, Any]
+Key = TypeVar("Key")
+Kept = TypeVar("Kept")
 
 # The words of a binding's control block, each in a cache line (and its neighbour) of its own.
 _BROKEN, _ARRIVALS, _STOP, _ITERATIONS, _STOPPED, _DECIDED = 0, 16, 32, 48, 64, 80
@@ -84,7 +86,7 @@ class Executable:
     driver: Kernel
     plan: Plan
     table: npt.NDArray[np.int64]
-    _layouts: dict[tuple[int, ...], Layout] = field(default_factory=dict, repr=False)
+    _layouts: dict[tuple[int, ...], tuple[Layout, Choice]] = field(default_factory=dict, repr=False)
     _choices: dict[tuple[tuple[int, ...], ...], Choice] = field(default_factory=dict, repr=False)
     _crews: list[Crew] = field(default_factory=list, repr=False)
 
@@ -95,11 +97,7 @@ class Executable:
         The arrays are used in place and must outlive no one: the binding holds them. Binding again
         with the same sizes is cheap.
         """
-        layout = self._laid_out(sizes)
-        # Seeds and counts of iterations are sizes too, but change nothing about how long it takes.
-        shapes = tuple(layout.shapes.values())
-        choice = self._choices.setdefault(shapes, Choice(self.workers, asked=not self.chooses))
-        return Binding(self, layout, choice, arrays)
+        return Binding(self, *self._laid_out(sizes), arrays)
 
     def execute(self, workers: int, numbers: int, cells: int) -> float:
         """Runs the driver on its operands; gives the seconds that took."""
@@ -113,8 +111,8 @@ class Executable:
         finally:
             self._crews.append(crew)
 
-    def _laid_out(self, sizes: Mapping[str, int]) -> Layout:
-        """The tables for these values of the free sizes, made once."""
+    def _laid_out(self, sizes: Mapping[str, int]) -> tuple[Layout, Choice]:
+        """The tables for these values of the free sizes, made once, and the choice of workers."""
         try:
             key = tuple(int(sizes[name]) for name in self.plan.free)
         except KeyError as missing:
@@ -124,14 +122,30 @@ class Executable:
             unknown = sorted(set(sizes) - set(self.plan.free))
             if unknown:
                 raise BindError(f"{self.program.name} has no free size {unknown[0]!r}")
-            found = lay_out(self.plan, dict(zip(self.plan.free, key, strict=True)))
-            if len(self._layouts) >= _LAYOUTS_KEPT:
-                self._layouts.pop(next(iter(self._layouts)))
-            self._layouts[key] = found
+            layout = lay_out(self.plan, dict(zip(self.plan.free, key, strict=True)))
+            found = layout, self._chosen(layout)
+            _keep(self._layouts, key, found)
+        return found
+
+    def _chosen(self, layout: Layout) -> Choice:
+        """Shared by all layouts of the same shapes: seeds and counts of iterations are sizes too,
+        but change nothing about how long a step takes."""
+        shapes = tuple(layout.shapes.values())
+        found = self._choices.get(shapes)
+        if found is None:
+            found = Choice(self.workers, asked=not self.chooses)
+            _keep(self._choices, shapes, found)
         return found
 
 
-_LAYOUTS_KEPT = 64
+_KEPT = 64
+
+
+def _keep(store: dict[Key, Kept], key: Key, value: Kept) -> None:
+    """Puts the value into the store, out of which the oldest goes when it is full."""
+    if len(store) >= _KEPT:
+        store.pop(next(iter(store)))
+    store[key] = value
 
 
 class Binding:

@@ -38,8 +38,8 @@ def shared_out(statement: Statement) -> tuple[Extent, Extent, int] | None:
     match statement:
         case Loop(extent=extent, order=Any(tile), start=start):
             return extent, start, tile or 1
-        case Contraction(tile=int(tile)) if statement.letters:
-            return dict(statement.extents)[statement.letters[0]], 0, tile
+        case Contraction(shared=extent, tile=int(tile)) if extent is not None:
+            return extent, 0, tile
     return None
 
 

@@ -21,6 +21,7 @@ from codegen.cpu.folds import (
     begin_push,
     cells,
     clear,
+    each_run,
     end_push,
     given,
     identity,
@@ -211,15 +212,7 @@ def _runs(made: _Block, loop: Loop, order: Tree, strands: Sequence[Cells]) -> No
     tower = cells(writer, order.dtypes, "tower")
     with made.lanes():
         clear(writer, order, strands, lane)
-    extent = writer.operands.number(loop.extent)
-    run, first, count = (writer.fresh(letter) for letter in "rfe")
-    runs = f"({extent} + {order.leaf - 1}) // {order.leaf}"
-    writer.line(f"for {run} in range({runs}):")
-    with writer.indented():
-        writer.line(f"{first} = {run} * {order.leaf}")
-        writer.line(f"{count} = min({order.leaf}, {extent} - {first})")
-        if loop.start != 0:
-            writer.line(f"{first} += {writer.operands.number(loop.start)}")
+    with each_run(writer, loop, order) as (run, runs, first, count):
         _run(made, loop, order, strands, first, count)
         level = begin_push(writer, run, runs)
         with writer.indented(), made.lanes():

@@ -8,7 +8,8 @@ subtrees of more runs than there are numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from codegen.cpu.expressions import Writer, literal, value
@@ -104,15 +105,7 @@ def fold(writer: Writer, loop: Loop, order: Tree, body: Body) -> None:
     results = tuple(writer.fresh("v") for _ in order.names)
     for result, constant in zip(results, identity(order), strict=True):
         writer.line(f"{result} = {literal(constant)}")
-    extent = writer.operands.number(loop.extent)
-    run, first, count = (writer.fresh(letter) for letter in "rfe")
-    runs = f"({extent} + {order.leaf - 1}) // {order.leaf}"
-    writer.line(f"for {run} in range({runs}):")
-    with writer.indented():
-        writer.line(f"{first} = {run} * {order.leaf}")
-        writer.line(f"{count} = min({order.leaf}, {extent} - {first})")
-        if loop.start != 0:
-            writer.line(f"{first} += {writer.operands.number(loop.start)}")
+    with each_run(writer, loop, order) as (run, runs, first, count):
         _run(writer, loop, order, strands, first, count, body)
         for result, one in zip(results, strands, strict=True):
             writer.line(f"{result} = {one.read('0')}")
@@ -127,6 +120,24 @@ def fold(writer: Writer, loop: Loop, order: Tree, body: Body) -> None:
             one.write(writer, level, result)
     for name, result in zip(order.names, results, strict=True):
         writer.locals[name] = result
+
+
+@contextmanager
+def each_run(
+    writer: Writer, loop: Loop, order: Tree
+) -> Iterator[tuple[str, str, str, str]]:
+    """The loop over the runs of a fold, in which what is written stands: names or expressions of
+    the run's number, of how many there are, of its first iteration and of its length."""
+    extent = writer.operands.number(loop.extent)
+    run, first, count = (writer.fresh(letter) for letter in "rfe")
+    runs = f"({extent} + {order.leaf - 1}) // {order.leaf}"
+    writer.line(f"for {run} in range({runs}):")
+    with writer.indented():
+        writer.line(f"{first} = {run} * {order.leaf}")
+        writer.line(f"{count} = min({order.leaf}, {extent} - {first})")
+        if loop.start != 0:
+            writer.line(f"{first} += {writer.operands.number(loop.start)}")
+        yield run, runs, first, count
 
 
 def begin_push(writer: Writer, run: str, runs: str) -> str:

@@ -93,8 +93,6 @@ class _Moving:
 
 def _runs_along_a_size(one: Statement) -> bool:
     match one:
-        case Loop(extent=str(), order=Any()):
+        case Loop(extent=str(), order=Any()) | Contraction(shared=str()):
             return True
-        case Contraction(letters=(first, *_)):
-            return isinstance(dict(one.extents)[first], str)
     return False

@@ -64,8 +64,8 @@ def _measure(body: Iterable[Statement], work: dict[Extent, int]) -> None:
 def _rows(body: Iterable[Statement]) -> Iterator[Extent]:
     """The extents over which contractions are shared out."""
     for statement in body:
-        if isinstance(statement, Contraction) and statement.letters:
-            yield dict(statement.extents)[statement.letters[0]]
+        if isinstance(statement, Contraction) and statement.shared is not None:
+            yield statement.shared
         elif isinstance(statement, Loop):
             yield from _rows(statement.body)
 
@@ -95,9 +95,8 @@ def _tiled(body: tuple[Statement, ...], tiles: dict[Extent, int]) -> tuple[State
             statement = replace(statement, body=_tiled(statement.body, tiles))
         elif isinstance(statement, Loop) and isinstance(statement.order, Any):
             statement = replace(statement, order=Any(tiles[statement.extent]))
-        elif isinstance(statement, Contraction) and statement.letters:
-            extent = dict(statement.extents)[statement.letters[0]]
-            statement = replace(statement, tile=tiles[extent])
+        elif isinstance(statement, Contraction) and statement.shared is not None:
+            statement = replace(statement, tile=tiles[statement.shared])
         result.append(statement)
     return tuple(result)
 

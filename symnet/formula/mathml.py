@@ -13,6 +13,7 @@ from symnet.formula.printer import (
     ATOM,
     CHAIN,
     FACTOR,
+    GREEK,
     HADAMARD,
     OPEN,
     PRODUCT,
@@ -46,11 +47,6 @@ from symnet.formula.tree import (
 )
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
-_GREEK_NAMES = """
-alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon
-phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega
-"""
-_GREEK = dict(zip(_GREEK_NAMES.split(), "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", strict=True))
 _ACCENTS = {
     "\N{COMBINING CIRCUMFLEX ACCENT}": "\N{MODIFIER LETTER CIRCUMFLEX ACCENT}",
     "\N{COMBINING TILDE}": "\N{SMALL TILDE}",
@@ -154,7 +150,7 @@ def _part(name: str) -> str:
         return _number(name)
     if len(name) > 1 and name[0].isalpha() and name[1:].isdigit():
         return _lowered(_part(name[0]), _number(name[1:]))
-    return _identifier(_GREEK.get(name, name))
+    return _identifier(GREEK.get(name, name))
 
 
 def name_mathml(name: str) -> str:

@@ -34,6 +34,12 @@ from symnet.formula.tree import (
 # From loose to tight.
 RELATION, SUM, CHAIN, PRODUCT, HADAMARD, MATRIX, OPEN, FACTOR, ATOM = range(9)
 Written = tuple[str, int]
+_GREEK_NAMES = """
+alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon
+phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega
+"""
+GREEK = dict(zip(_GREEK_NAMES.split(), "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", strict=True))
+"""Letters by the names that users type."""
 
 
 def begins_with_digit(text: str) -> bool:

@@ -10,6 +10,7 @@ from symnet.formula.printer import (
     ATOM,
     CHAIN,
     FACTOR,
+    GREEK,
     HADAMARD,
     OPEN,
     PRODUCT,
@@ -43,11 +44,6 @@ from symnet.formula.tree import (
     Transpose,
 )
 
-_GREEK_NAMES = """
-alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon
-phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega
-"""
-_GREEK = frozenset(_GREEK_NAMES.split())
 _CHARACTERS = {
     **{"Δ": r"\Delta", "δ": r"\delta", "σ": r"\sigma", "α": r"\alpha", "β": r"\beta"},
     **{"γ": r"\gamma", "ε": r"\epsilon", "η": r"\eta", "θ": r"\theta", "λ": r"\lambda"},
@@ -79,7 +75,7 @@ def _part(name: str) -> str:
     """One part of a name: a letter, a number, a Greek letter, or an upright word."""
     if name[-1:] in _ACCENTS and len(name) > 1:
         return f"\\{_ACCENTS[name[-1]]}{{{_part(name[:-1])}}}"
-    if name in _GREEK:
+    if name in GREEK:
         return f"\\{name}"
     if name in _CHARACTERS:
         return _CHARACTERS[name]

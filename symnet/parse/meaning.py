@@ -90,8 +90,12 @@ class Meaning:
 
     def of(self, node: Node) -> Value:
         """What a tree stands for; ParseError with a caret at what does not fit."""
+        return self._shown(node, lambda: _MEANINGS[type(node)](self, node))
+
+    def _shown(self, node: Node, make: Callable[[], Value]) -> Value:
+        """The value that is made; faults are shown at the node."""
         try:
-            value = _MEANINGS[type(node)](self, node)
+            value = make()
         except ParseError:
             raise
         except SymnetError as error:
@@ -184,19 +188,12 @@ class Meaning:
 
     def _joined(self, sign: str, left: Value, right: Value, node: Node) -> Value:
         """Two values with a sign between them; faults are shown at the right one."""
-        try:
-            if not sign and left.rank and right.rank:
-                found = matrix_product(left, right, self.scope, self.dtype)
-            else:
-                apply = self._divided if sign in _QUOTIENTS else operation(_OPERATIONS[sign])
-                found = self.each(apply, [left, right])
-        except ParseError:
-            raise
-        except SymnetError as error:
-            raise self.fault(node, str(error).partition("\n")[0]) from None
-        if found.waits_too_long:
-            raise self.fault(node, "too much has no known size")
-        return found
+        if not sign and left.rank and right.rank:
+            return self._shown(
+                node, lambda: matrix_product(left, right, self.scope, self.dtype)
+            )
+        apply = self._divided if sign in _QUOTIENTS else operation(_OPERATIONS[sign])
+        return self._shown(node, lambda: self.each(apply, [left, right]))
 
     def _divided(self, top: Expr, bottom: Expr) -> Expr:
         quotient: Expr = operation("divide")(

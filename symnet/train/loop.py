@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.choice import TRIAL
 from codegen.compile import Options, compile_program
 from codegen.runtime import Executable, Outcome
 from symnet.expr import Expr
@@ -20,7 +21,6 @@ from symnet.train.model import Model, not_finite
 
 Array = np.ndarray[Any, Any]
 CHUNK_SECONDS = 0.1
-TRIAL_SECONDS = 0.004
 CAPACITY = 1 << 15
 
 
@@ -107,7 +107,7 @@ class Loop:
         second; at least one."""
         workers, trial = self.binding.choice.pick()
         seconds = self.binding.choice.each(workers) or self._seconds
-        sizes = self.sizes(first, most, TRIAL_SECONDS if trial else CHUNK_SECONDS, seconds)
+        sizes = self.sizes(first, most, TRIAL if trial else CHUNK_SECONDS, seconds)
         return self.chunk(sizes, self.binding.run(sizes, workers))
 
     def sizes(
