@@ -150,3 +150,9 @@ def test_a_sheet_is_text() -> None:
     with pytest.raises(ParseError, match="a formula is text"):
         parse_sheet(3, NAMES)  # type: ignore[arg-type]
     assert parse_sheet("", NAMES) == {}
+
+
+def test_what_waits_for_a_size_for_too_long_is_refused_where_it_does():
+    line = " + ".join([ONES] * 400)
+    with pytest.raises(ParseError, match="too much has no known size"):
+        parse_sheet(f"Y = {line}", {})
