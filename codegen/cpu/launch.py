@@ -13,10 +13,10 @@ Ragged rules are written as 256 * first + count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from codegen.cpu.contraction import contraction
+from codegen.cpu.contraction import ContractionSource, contraction
 from codegen.cpu.errors import CompileError
 from codegen.cpu.operands import Operand
 from codegen.cpu.source import KernelSource, flag, nest, single
@@ -75,9 +75,27 @@ class Launch:
         return (*self.kernels, *self.products)
 
 
+Buffers = Mapping[str, Buffer]
+
+
+@dataclass(frozen=True, slots=True)
+class Makers:
+    """How a target writes the kernels of a loop that is shared out, of what is one tile, of an
+    Until, and of a contraction."""
+
+    nest: Callable[[Loop, Buffers], KernelSource]
+    single: Callable[[tuple[Statement, ...], Buffers], KernelSource]
+    flag: Callable[[Until, Buffers], KernelSource]
+    contraction: Callable[[Contraction, Buffers], ContractionSource | KernelSource]
+
+
+ON_THE_CPU = Makers(nest, single, flag, contraction)
+
+
 @dataclass(slots=True)
 class _Builder:
-    buffers: Mapping[str, Buffer]
+    buffers: Buffers
+    makers: Makers
     kernels: list[KernelSource] = field(default_factory=list)
     rows: list[list[int]] = field(default_factory=list)
     sizes: list[Operand] = field(default_factory=list)
@@ -105,9 +123,9 @@ class _Builder:
         return self.clocks - 1
 
 
-def launch(program: Program) -> Launch:
+def launch(program: Program, makers: Makers = ON_THE_CPU) -> Launch:
     """The kernels of a program in the order of its statements, and the table that runs them."""
-    builder = _Builder({buffer.name: buffer for buffer in program.buffers})
+    builder = _Builder({buffer.name: buffer for buffer in program.buffers}, makers)
     _statements(builder, program.body)
     if len(builder.rules) > _RAGGED_LIMIT:
         raise CompileError(f"{program.name} has more than {_RAGGED_LIMIT} ragged sizes")
@@ -141,9 +159,9 @@ def _statements(builder: _Builder, body: tuple[Statement, ...]) -> None:
             case Loop() as loop if is_driver(loop):
                 _sequence(builder, loop)
             case Loop(order=Any()) as loop:
-                _call(builder, nest(loop, builder.buffers))
+                _call(builder, builder.makers.nest(loop, builder.buffers))
             case _:
-                _call(builder, single(group, builder.buffers))
+                _call(builder, builder.makers.single(group, builder.buffers))
 
 
 def _groups(body: tuple[Statement, ...]) -> Iterator[tuple[Statement, ...]]:
@@ -184,8 +202,12 @@ def _operands(builder: _Builder, source: KernelSource) -> None:
 
 
 def _contraction(builder: _Builder, statement: Contraction) -> None:
-    """The row that calls the kernel of the products, which calls that of the epilogue."""
-    made = contraction(statement, builder.buffers)
+    """The row that calls the kernel of the products, which calls that of the epilogue; or the one
+    kernel that is both."""
+    made = builder.makers.contraction(statement, builder.buffers)
+    if not isinstance(made, ContractionSource):
+        _call(builder, made)
+        return
     finish, own = Pointer("kernel", number=len(builder.kernels)), Pointer("scratch")
     row = builder.row(CALL, 0, len(builder.sizes), len(builder.pointers))
     builder.products.setdefault(made.products.text, (made.products, []))[1].append(row)
@@ -200,7 +222,8 @@ def _until(builder: _Builder, until: Until) -> None:
     if not builder.open:
         raise CompileError("an Until stands outside of every sequence")
     clock = builder.clock()
-    _call(builder, flag(until, builder.buffers), Pointer("clock", number=clock))
+    source = builder.makers.flag(until, builder.buffers)
+    _call(builder, source, Pointer("clock", number=clock))
     builder.row(UNTIL, builder.open[-1], clock, len(builder.untils))
     builder.untils.append(until)
 
