@@ -19,5 +19,12 @@ class Lazy:
         return getattr(importlib.import_module(self._name), attribute)
 
 
+def module(lazy: Lazy) -> Any:
+    """The module itself, for who asks it for much: each look through a Lazy costs a microsecond."""
+    return importlib.import_module(lazy._name)
+
+
 llvm: Final = Lazy("llvmlite.binding")
 jit: Final = Lazy("codegen.cpu.jit")
+cuda_compiler: Final = Lazy("codegen.cuda.compiler")
+driver: Final = Lazy("cuda.bindings.driver")

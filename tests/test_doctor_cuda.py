@@ -11,7 +11,8 @@ import pytest
 
 import symnet as sn
 from codegen.compile import TARGETS
-from codegen.doctor import cuda, healthy, probe, requirements, toolkit
+from codegen.cuda import pieces
+from codegen.doctor import cuda, healthy, probe, requirements
 from tests.doctoring import named, pretend
 
 ASKED = requirements.asked()
@@ -32,12 +33,12 @@ def test_the_ptx_of_a_release(release: tuple[int, int] | None, ptx: tuple[int, i
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without anything of CUDA, and a folder for wheels."""
-    monkeypatch.setattr(toolkit, "_STANDARD", tmp_path / "none")
+    monkeypatch.setattr(pieces, "_STANDARD", tmp_path / "none")
     for name in ("CUDA_PATH", "CUDA_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("codegen.doctor.toolkit.shutil.which", lambda name: None)
+    monkeypatch.setattr("codegen.cuda.pieces.shutil.which", lambda name: None)
     pretend(monkeypatch, numba_cuda=None, cuda_bindings=None)
-    real = toolkit.importlib.metadata.distribution
+    real = pieces.importlib.metadata.distribution
 
     def distribution(name: str):
         found = real(name)
@@ -45,7 +46,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
             raise PackageNotFoundError(name)
         return found
 
-    monkeypatch.setattr(toolkit.importlib.metadata, "distribution", distribution)
+    monkeypatch.setattr(pieces.importlib.metadata, "distribution", distribution)
     site = tmp_path / "wheels" / "site"
     site.mkdir(parents=True)
     monkeypatch.syspath_prepend(str(site))

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from codegen.cuda.pieces import PIECES, Piece, Place, find
 from codegen.doctor.children import Answer
 from codegen.doctor.findings import Finding, Verdict
 from codegen.doctor.requirements import Asked, Requirement, installed, meets, pip_line, release
-from codegen.doctor.toolkit import PIECES, Piece, Place, find
 
 PART: Final = "CUDA"
 EXTRA: Final = "cuda"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import re
 import shutil
@@ -11,6 +12,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
+from codegen.cpu.errors import CompileError
+
+PIP: Final = "pip install 'symnet[cuda]'"
 _FOLDERS: Final = ("lib64", "lib", "nvvm/lib64", "nvvm/lib", "nvvm/libdevice", "bin")
 _STANDARD: Final = Path("/usr/local/cuda")
 
@@ -27,14 +31,19 @@ class Piece:
     pinned: bool = True
 
 
-PIECES: Final = (
-    Piece("nvvm", "libnvvm.so*", "nvidia-nvvm", "writes PTX"),
-    Piece("libdevice", "libdevice*.bc", "nvidia-nvvm", "mathematics for kernels"),
-    Piece("nvrtc", "libnvrtc.so*", "nvidia-cuda-nvrtc", "compiles CUDA C++"),
-    Piece("nvjitlink", "libnvJitLink.so*", "nvidia-nvjitlink", "makes cubins of PTX"),
-    Piece("nvdisasm", "nvdisasm*", "nvidia-cuda-nvdisasm", "shows machine code", pinned=False),
-    Piece("cuobjdump", "cuobjdump*", "nvidia-cuda-cuobjdump", "counts registers", pinned=False),
+NVVM: Final = Piece("nvvm", "libnvvm.so*", "nvidia-nvvm", "writes PTX")
+LIBDEVICE: Final = Piece("libdevice", "libdevice*.bc", "nvidia-nvvm", "mathematics for kernels")
+NVRTC: Final = Piece("nvrtc", "libnvrtc.so*", "nvidia-cuda-nvrtc", "compiles CUDA C++")
+NVJITLINK: Final = Piece("nvjitlink", "libnvJitLink.so*", "nvidia-nvjitlink", "makes cubins of PTX")
+NVDISASM: Final = Piece(
+    "nvdisasm", "nvdisasm*", "nvidia-cuda-nvdisasm", "shows machine code", pinned=False
 )
+CUOBJDUMP: Final = Piece(
+    "cuobjdump", "cuobjdump*", "nvidia-cuda-cuobjdump", "looks into cubins", pinned=False
+)
+PIECES: Final = (NVVM, LIBDEVICE, NVRTC, NVJITLINK, NVDISASM, CUOBJDUMP)
+# Each Python module that compiling takes, and the distribution it comes in.
+_MODULES: Final = {"numba_cuda": "numba-cuda", "cuda.bindings": "cuda-bindings"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,38 @@ class Place:
     version: str
     wheel: bool
     lost: bool = False
+
+
+def needed(piece: Piece) -> Path:
+    """Where the piece is. CompileError, which says how to get it, if it is nowhere."""
+    place = find(piece)
+    if place is None or place.path is None:
+        raise CompileError(
+            f"target cuda: {piece.file} is missing, which {piece.purpose}; it comes in the "
+            f"package {piece.wheel}: {PIP}"
+        )
+    return place.path
+
+
+def needed_to_compile() -> None:
+    """CompileError, which names what is missing and the line that installs it, if a kernel cannot
+    be compiled here."""
+    for module, distribution in _MODULES.items():
+        if not _importable(module):
+            raise CompileError(
+                f"target cuda: the Python module {module} is missing; it comes in the package "
+                f"{distribution}: {PIP}"
+            )
+    # Numba CUDA asks NVRTC which architectures there are.
+    for piece in (NVVM, LIBDEVICE, NVRTC, NVJITLINK):
+        needed(piece)
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def find(piece: Piece) -> Place | None:

@@ -1,0 +1,1 @@
+"""Tests of the CUDA target that need no device: what is emitted is looked at and interpreted."""
