@@ -219,6 +219,12 @@ class Binding:
         iterations, stopped = int(self._control[_ITERATIONS]), int(self._control[_STOPPED])
         return Outcome(iterations, None if stopped < 0 else stopped, seconds)
 
+    def pull(self) -> None:
+        """Brings the caller's arrays up to date: here they are the ones that it runs on."""
+
+    def push(self) -> None:
+        """Takes over what the caller wrote into the arrays: nothing to do here."""
+
     def stop(self) -> None:
         """Lets the run under way (or else the next) leave when the iteration of its outermost
         sequence is complete. May be called from any thread."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from symnet.device_arrays import Fetch, Placed, placed_of
 from symnet.errors import FeedError, NameClashError, ShapeError
 from symnet.expr import Dtype, Expr, topological
 from symnet.ops.core import BOOL, CONSTANT, FLOATS, INTEGERS
@@ -21,13 +22,19 @@ Feeds = Mapping[Any, Any]
 """Data by the name of an input or parameter, or by the Expr itself."""
 
 
+Given = np.ndarray[Any, Any] | Placed
+"""An array on the host, or one on the GPU."""
+
+
 @dataclass(frozen=True)
 class Bound:
-    """What came through the door: arrays by leaf, named sizes, and what was rounded on the way."""
+    """What came through the door: arrays by leaf, named sizes, what was rounded on the way, and
+    the arrays that are on the GPU and stay there."""
 
     arrays: dict[Expr, np.ndarray[Any, Any]]
     sizes: dict[str, int]
     notes: tuple[str, ...]
+    placed: dict[Expr, Placed] = field(default_factory=dict)
 
 
 def feeds_of(feeds: object) -> Feeds:
@@ -49,6 +56,7 @@ def bind(
     allow_nan: bool = True,
     allow_empty: bool = True,
     held: Sequence[np.ndarray[Any, Any]] | None = None,
+    fetch: Fetch | None = None,
 ) -> Bound:
     """The arrays that feeds give for leaves, checked and converted.
 
@@ -56,19 +64,21 @@ def bind(
     exist are left aside (a derivative need not reach all that its function reaches), unless not
     `allow_unreached`. limits: what the graph asks of the data, from `limits_of`. held: what will be
     written to while the feeds are read; if given, data that fits as it stands and shares no memory
-    with it is used in place, otherwise all data is copied. FeedError for
-    unknown names, missing feeds, wrong shapes, named sizes that contradict each other or a slice,
-    conversions that would lose more than rounding, and, unless allowed, for NaN and for empty
-    inputs.
+    with it is used in place, otherwise all data is copied. fetch: brings arrays from the GPU; if
+    given, feeds may be such arrays, which must have the dtype of their input and are used in place
+    where they are: of their values only those are looked at that pick along an axis, by a copy.
+    FeedError for unknown names, missing feeds, wrong shapes, named sizes that contradict each other
+    or a slice, conversions that would lose more than rounding, and, unless allowed, for NaN and for
+    empty inputs.
     """
-    arrays: dict[Expr, np.ndarray[Any, Any]] = {}
+    arrays: dict[Expr, Given] = {}
     notes: list[str] = []
     spare: list[tuple[Expr, Any]] = []
     given = feeds_of(feeds)
     for leaf, data in _matched([*required, *optional], given, allow_unreached, spare):
         if leaf in arrays:
             raise FeedError(f"{leaf.name} is fed twice, by name and as an expression")
-        arrays[leaf], note = _converted(leaf, data, held)
+        arrays[leaf], note = _converted(leaf, data, held, fetch)
         notes += [note] if note else []
     missing = [leaf for leaf in required if leaf not in arrays]
     if missing:
@@ -80,11 +90,13 @@ def bind(
     for leaf, array in arrays.items():
         _check_values(leaf, array, allow_nan, allow_empty)
         if limits and leaf in limits.ranges:
-            _check_range(leaf, array, limits.ranges[leaf], sizes)
+            _check_range(leaf, _on_host(array, fetch), limits.ranges[leaf], sizes)
     for size, message in limits.conditions if limits else ():
         if size.names() <= sizes.keys() and size.value(sizes) < 0:
             raise FeedError(f"{message}: {_told(size, sizes)}")
-    return Bound(arrays, sizes, tuple(notes))
+    placed = {leaf: array for leaf, array in arrays.items() if isinstance(array, Placed)}
+    on_host = {leaf: a for leaf, a in arrays.items() if not isinstance(a, Placed)}
+    return Bound(on_host, sizes, tuple(notes), placed)
 
 
 @dataclass(frozen=True)
@@ -209,11 +221,17 @@ def _hint(key: str, names: Iterable[str]) -> str:
 
 
 def _converted(
-    leaf: Expr, data: Any, held: Sequence[np.ndarray[Any, Any]] | None
-) -> tuple[np.ndarray[Any, Any], str]:
+    leaf: Expr,
+    data: Any,
+    held: Sequence[np.ndarray[Any, Any]] | None,
+    fetch: Fetch | None,
+) -> tuple[Given, str]:
     """The data in the leaf's dtype, and a note if numbers were rounded."""
     if isinstance(data, Expr):
         raise FeedError(f"{leaf.name} is fed an expression; a feed is an array or a number")
+    placed = placed_of(str(leaf.name), data)
+    if placed is not None:
+        return _accepted(leaf, placed, fetch), ""
     if np.ma.is_masked(data):
         raise FeedError(f"{leaf.name} is fed a masked array; fill it first: array.filled(value)")
     try:
@@ -240,7 +258,30 @@ def _converted(
     return made, ""
 
 
-def _check_shape(leaf: Expr, array: np.ndarray[Any, Any]) -> None:
+def _accepted(leaf: Expr, placed: Placed, fetch: Fetch | None) -> Placed:
+    """An array on the GPU, if it can be used as it stands there."""
+    if fetch is None:
+        raise FeedError(
+            f"{leaf.name} is fed a {type(placed.owner).__name__} on the GPU, and this runs on the "
+            'CPU: bring it to the host first, or compile with target="cuda"'
+        )
+    _check_shape(leaf, placed)
+    if placed.dtype != leaf.dtype:
+        raise FeedError(
+            f"{leaf.name} is {leaf.dtype}, the array on the GPU {placed.dtype}: what is there is "
+            f"used in place, so convert it there to {leaf.dtype}"
+        )
+    return placed
+
+
+def _on_host(array: Given, fetch: Fetch | None) -> np.ndarray[Any, Any]:
+    if not isinstance(array, Placed):
+        return array
+    assert fetch is not None, "without it no array on the GPU comes through the door"
+    return fetch(array)
+
+
+def _check_shape(leaf: Expr, array: Given) -> None:
     fits = array.ndim == leaf.ndim and all(
         isinstance(wanted, Size) or wanted == got
         for wanted, got in zip(leaf.shape, array.shape, strict=True)
@@ -267,9 +308,7 @@ def _lost(array: np.ndarray[Any, Any], made: np.ndarray[Any, Any], wanted: Dtype
     return "" if all(exact) else "some integers are not exact as floats"
 
 
-def _sizes(
-    arrays: Mapping[Expr, np.ndarray[Any, Any]], spare: Iterable[tuple[Expr, Any]]
-) -> dict[str, int]:
+def _sizes(arrays: Mapping[Expr, Given], spare: Iterable[tuple[Expr, Any]]) -> dict[str, int]:
     known: dict[str, int] = {}
     said: dict[str, Expr] = {}
     axes = [
@@ -315,11 +354,11 @@ def _told(size: Size, sizes: Mapping[str, int]) -> str:
     return " and ".join(f"{name} is {sizes[name]}" for name in sorted(size.names()))
 
 
-def _check_values(
-    leaf: Expr, array: np.ndarray[Any, Any], allow_nan: bool, allow_empty: bool
-) -> None:
+def _check_values(leaf: Expr, array: Given, allow_nan: bool, allow_empty: bool) -> None:
     if not allow_empty and array.size == 0:
         raise FeedError(f"{leaf.name} is empty: its shape is {show_shape(array.shape)}")
+    if isinstance(array, Placed):
+        return
     wrong = np.isnan(array) if leaf.dtype in FLOATS and not allow_nan else np.zeros(0, bool)
     if wrong.any():
         where = [int(k) for k in np.argwhere(wrong)[0]]

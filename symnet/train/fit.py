@@ -108,9 +108,12 @@ class Fit:
     def run(self) -> None:
         """Trains until the last epoch or a reason to stop; `done` counts iterations completed."""
         self.begin()
-        with self.progress:
-            while (wanted := self.wanted()) is not None:
-                self.take(self.loop.run(*wanted))
+        try:
+            with self.progress:
+                while (wanted := self.wanted()) is not None:
+                    self.take(self.loop.run(*wanted))
+        finally:
+            self.loop.pull()
         self.end()
 
     def begin(self) -> None:
@@ -198,6 +201,8 @@ class Fit:
     def _look(self, trained: ByLeaf) -> None:
         """Validation, stop rules and callbacks after an epoch."""
         history = self.history
+        if self.validate or self.callbacks or self.watches:
+            self.loop.pull()
         if self.validate:
             for name, value in self.validate().items():
                 history.validation.setdefault(name, []).append(float(value))
@@ -216,3 +221,6 @@ class Fit:
         for callback in self.callbacks:
             if callback(state) == "stop":
                 history.stopped = f"a callback said stop after epoch {epoch}"
+        if self.callbacks:
+            # They may have written into the parameters, or set the rate.
+            self.loop.push()

@@ -100,7 +100,7 @@ class Loop:
         known = {name: value for name, value in sizes.items() if name in free}
         self._tests, self._messages = compiled.tests, compiled.messages
         self.binding = compiled.executable.bind(known, arrays)
-        self._seconds = 0.0
+        self._seconds, self._current = 0.0, True
 
     def run(self, first: int, most: int) -> Chunk:
         """Runs up to `most` steps from iteration `first`, as many as take about a tenth of a
@@ -121,6 +121,7 @@ class Loop:
 
     def chunk(self, sizes: Mapping[str, int], outcome: Outcome, share: float = 1.0) -> Chunk:
         """What a run of these sizes gave, which had that share of the time it took."""
+        self._current = False
         steps = sizes["count"] if outcome.stopped is None else 1
         self._seconds = outcome.seconds * share / max(steps, 1)
         seen = outcome.iterations + (outcome.stopped is not None)
@@ -129,3 +130,13 @@ class Loop:
             return Chunk(values, outcome.iterations, outcome.stopped)
         message = self._messages[outcome.stopped - self._tests]
         return Chunk(values, outcome.iterations, None, message)
+
+    def pull(self) -> None:
+        """Brings the arrays it trains up to date, where it runs on copies of them."""
+        if not self._current:
+            self.binding.pull()
+            self._current = True
+
+    def push(self) -> None:
+        """Goes on with what now stands in the arrays it trains."""
+        self.binding.push()
