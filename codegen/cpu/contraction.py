@@ -44,6 +44,17 @@ def contraction(statement: Contraction, buffers: Mapping[str, Buffer]) -> Contra
     form = matrix_form(statement, buffers)
     if form is None:
         raise CompileError(f"the contraction {statement.label} is no matrix product")
+    sizes, pointers = operands(statement, form)
+    finish = epilogue(statement, form, buffers)
+    text = _TEXT.format(dtype=statement.dtype, vector_bytes=this_machine().vector_bytes)
+    label = f"products of {statement.dtype} matrices"
+    products = KernelSource(text, label, tuple(sizes), tuple(pointers))
+    return ContractionSource(products, finish)
+
+
+def operands(statement: Contraction, form: MatrixForm) -> tuple[list[Operand], list[str]]:
+    """The sizes, as `codegen.cpu.contraction_kernel` lists them, and the left and the right buffer
+    of each product."""
     sizes = _shared(statement, form)
     sizes += [form.batch, form.rows, form.columns, len(form.products)]
     pointers: list[str] = []
@@ -52,11 +63,7 @@ def contraction(statement: Contraction, buffers: Mapping[str, Buffer]) -> Contra
         sizes += _strides(form.rows, product.depth, product.left.transposed)
         sizes += _strides(product.depth, form.columns, product.right.transposed)
         pointers += [product.left.buffer, product.right.buffer]
-    finish = epilogue(statement, form, buffers)
-    text = _TEXT.format(dtype=statement.dtype, vector_bytes=this_machine().vector_bytes)
-    label = f"products of {statement.dtype} matrices"
-    products = KernelSource(text, label, tuple(sizes), tuple(pointers))
-    return ContractionSource(products, finish)
+    return sizes, pointers
 
 
 def _shared(statement: Contraction, form: MatrixForm) -> list[Operand]:

@@ -1,0 +1,98 @@
+"""Contractions in matrix form as device functions: the body is run where the sum is made.
+
+Each element is one chain of fused multiply-adds over the depths of all products, in order, so that
+it has the bits that the CPU's kernel gives it, whichever thread makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from codegen.cpu.contraction import operands
+from codegen.cpu.errors import CompileError
+from codegen.cpu.expressions import Writer, store, value
+from codegen.cpu.operands import Operand, Operands
+from codegen.cuda.sources import DeviceSource, finished
+from codegen.ir import Buffer, Contraction, Let, Store
+from codegen.passes.contractions import MatrixForm, matrix_form
+from codegen.scalar import Local
+from codegen.walk import root_of
+
+PRECISIONS = ("float32", "tf32", "bf16")
+SHAPES = ("rows", "square")
+
+
+def contraction(
+    statement: Contraction,
+    buffers: Mapping[str, Buffer],
+    precision: str = "float32",
+    shape: str = "rows",
+    columns_shared: Operand = 1,
+) -> DeviceSource:
+    """The function of a contraction in matrix form; CompileError if it has none.
+
+    Cells of `n` are those of `codegen.cuda.contraction_parts`, then `columns_shared` (into how many
+    parts the columns are cut, so that blocks are a grid), then the body's own.
+    """
+    form = matrix_form(statement, buffers)
+    if form is None:
+        raise CompileError(f"the contraction {statement.label} is no matrix product")
+    sizes, pointers = operands(statement, form)
+    across = len(sizes)
+    given = Operands(buffers, sizes=[*sizes, columns_shared])
+    # One pointer each, even of the same memory: they are reached by their place.
+    given.pointers += [root_of(name, buffers) for name in pointers]
+    writer = Writer(given)
+    _one_by_one(writer, statement, form, across)
+    made = finished(writer, statement.label, single=statement.tile is None)
+    return replace(made, work=(form.batch, form.rows, form.columns))
+
+
+def _one_by_one(writer: Writer, statement: Contraction, form: MatrixForm, across: int) -> None:
+    """The elements are handed out to the threads one after the other."""
+    writer.line(
+        "first_batch, last_batch, first_row, last_row, first_column, last_column = parts("
+        f"worker, workers, n, n{across})"
+    )
+    writer.line("height, width = last_row - first_row, last_column - first_column")
+    writer.line("count = (last_batch - first_batch) * height * width")
+    writer.line("for place in range(cuda.threadIdx.x, count, 256):")
+    with writer.indented():
+        writer.line("batch = first_batch + place // (height * width)")
+        writer.line("row = first_row + place // width % height")
+        writer.line("column = first_column + place % width")
+        writer.line(f"result = dot_{statement.dtype}(n, p, batch, row, column)")
+        _finish(writer, statement, form)
+
+
+def _finish(writer: Writer, statement: Contraction, form: MatrixForm) -> None:
+    """The body for the element `result` at `batch`, `row` and `column`."""
+    writer.locals[statement.result] = "result"
+    groups = (form.batch, form.rows, form.columns)
+    if max(map(len, groups)) > 1:
+        _stored(writer, statement, form)
+        return
+    present = (
+        name for name, group in zip(("batch", "row", "column"), groups, strict=True) if group
+    )
+    writer.axes.update(zip(statement.letters, present, strict=True))
+    for one in statement.body:
+        match one:
+            case Let(name=name, value=scalar):
+                writer.bind(name, value(writer, scalar))
+            case Store(ref=ref, value=scalar):
+                store(writer, ref, scalar)
+            case _:
+                raise CompileError(f"a contraction cannot hold a {type(one).__name__}")
+
+
+def _stored(writer: Writer, statement: Contraction, form: MatrixForm) -> None:
+    """Several letters run as one: the body only stores the result, row-major."""
+    match statement.body:
+        case (Store(ref=ref, value=Local()),):
+            rows, columns = map(writer.operands.product, (form.rows, form.columns))
+            where = f"(batch * {rows} + row) * {columns} + column"
+            writer.line(f"{writer.operands.pointer(ref.buffer)}[{where}] = result")
+        case _:
+            raise CompileError(f"the contraction {statement.label} does more than store its sums")
