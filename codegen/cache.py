@@ -1,48 +1,29 @@
-"""Compiled kernels, kept: in memory for this process, and by content in a private folder.
-
-The folder is `$SYMNET_CACHE`, else `$XDG_CACHE_HOME/symnet`, else `~/.cache/symnet`. A key is the
-hash of everything the machine code follows from, so a stored object never goes stale. Beside each
-`<key>.o` stands the readable `<key>.py` it was compiled from, which nothing ever executes.
-"""
+"""Compiled kernels, kept: in memory for this process, and by content in a private folder."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import functools
 import hashlib
 import importlib.metadata
 import os
-import stat
-import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
+from codegen import store
 from codegen.cpu.loader import Loaded, load
 from codegen.lazy import jit
 from codegen.machine import this_machine
+from codegen.store import LIMIT as LIMIT
+from codegen.store import CacheError as CacheError
+from codegen.store import Entry as Entry
+from codegen.store import entries as entries
+from codegen.store import folder as folder
 
-LIMIT = 512 << 20
-"""Bytes the folder may hold, or some more; what was used least lately goes first."""
-LOOKS = 32
-"""One in so many kernels looks whether it does: in a folder of thousands that takes longer than to
-compile one."""
-
+Found = TypeVar("Found")
 _MAGIC = b"symnet kernel 1"
-
-
-class CacheError(Exception):
-    """The folder cannot be trusted with machine code; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One stored kernel: its key, the bytes of its files, and when it was last used (seconds)."""
-
-    key: str
-    size: int
-    used: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +47,11 @@ class Kernel:
 
 
 class _Memory:
-    """What this process holds: loaded kernels by key, and how many it has compiled."""
+    """What this process holds: what it has found by key, and how many kernels it has compiled."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.kernels: dict[str, Loaded] = {}
+        self.found: dict[str, Any] = {}
         self.compiled = 0
 
 
@@ -91,25 +72,38 @@ def compiled() -> int:
 def forget() -> None:
     """Empties the memory of this process; what already runs keeps its kernels."""
     with _memory.lock:
-        _memory.kernels.clear()
+        _memory.found.clear()
 
 
 def kernel(text: str) -> Kernel:
     """The kernel of a text: from memory, from disk, or compiled and stored."""
     key = key_of(text)
+    loaded, fresh = once(key, lambda: _find(key, text))
+    return Kernel(key, text, loaded, fresh)
+
+
+def once(key: str, find: Callable[[], tuple[Found, bool]]) -> tuple[Found, bool]:
+    """What this process holds under a key, else what `find` gives; and whether it was compiled by
+    this look-up, as `find` says."""
     with _memory.lock:
-        found = _memory.kernels.get(key)
-        fresh = False
-        if found is None:
-            found, fresh = _find(key, text)
-            _memory.kernels[key] = found
-        return Kernel(key, text, found, fresh)
+        held: Found | None = _memory.found.get(key)
+        if held is not None:
+            return held, False
+        found, fresh = find()
+        _memory.found[key] = found
+        _memory.compiled += fresh
+        return found, fresh
 
 
 def key_of(text: str) -> str:
     """The content's address: text (comment lines aside), helpers, libraries, processor, flags."""
+    return address(text, _fingerprint())
+
+
+def address(text: str, fingerprint: str) -> str:
+    """The hash of a text, its comment lines aside, and of all else its code follows from."""
     code = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    return hashlib.sha256("\n".join((_fingerprint(), *code)).encode()).hexdigest()
+    return hashlib.sha256("\n".join((fingerprint, *code)).encode()).hexdigest()
 
 
 @functools.cache
@@ -131,128 +125,29 @@ def _symbol(key: str) -> str:
 
 
 def _find(key: str, text: str) -> tuple[Loaded, bool]:
-    place = folder()
-    path = place / f"{key}.o"
-    stored = _read(path)
+    stored = _whole(store.read(key, store.OBJECT))
     if stored is not None:
-        with contextlib.suppress(OSError):
-            os.utime(path)
+        store.used(key, store.OBJECT)
         return load(stored, _symbol(key)), False
     made = bytes(jit.compile_text(text, _symbol(key)))
-    _memory.compiled += 1
-    # A disk that is full or has become read-only costs the next process time, not this one its run.
-    with contextlib.suppress(OSError):
-        _write(place / f"{key}.py", text.encode())
-        _write(path, b"\n".join((_MAGIC, hashlib.sha256(made).hexdigest().encode(), made)))
-        if int(key[:8], 16) % LOOKS == 0:
-            _bound(place)
+    content = b"\n".join((_MAGIC, hashlib.sha256(made).hexdigest().encode(), made))
+    store.keep(key, {".py": text.encode(), store.OBJECT: content})
     return load(made, _symbol(key)), True
 
 
-def _read(path: Path) -> bytes | None:
+def _whole(content: bytes | None) -> bytes | None:
     """The object in a stored file; None if there is none, or it is not whole."""
     try:
-        magic, checksum, made = path.read_bytes().split(b"\n", 2)
-    except (OSError, ValueError):
+        magic, checksum, made = (content or b"").split(b"\n", 2)
+    except ValueError:
         return None
     if magic != _MAGIC or hashlib.sha256(made).hexdigest().encode() != checksum:
         return None
     return made
 
 
-def _write(path: Path, content: bytes) -> None:
-    """All of the content under that name, or nothing: readers never see a part."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-
-
-def _bound(place: Path) -> None:
-    stored = sorted(_entries(place), key=lambda entry: entry.used)
-    excess = sum(entry.size for entry in stored) - LIMIT
-    for entry in stored:
-        if excess <= 0:
-            return
-        _remove(place, entry.key)
-        excess -= entry.size
-
-
-def entries() -> tuple[Entry, ...]:
-    """What the folder holds, the latest used first."""
-    return tuple(sorted(_entries(folder()), key=lambda entry: -entry.used))
-
-
 def clear() -> int:
     """Empties the folder and the memory of this process; gives the number of kernels removed."""
-    place = folder()
-    stored = _entries(place)
-    for entry in stored:
-        _remove(place, entry.key)
-    # What a process that was killed while writing left behind.
-    for path in place.glob("*.new"):
-        path.unlink(missing_ok=True)
+    removed = store.clear()
     forget()
-    return len(stored)
-
-
-def _entries(place: Path) -> list[Entry]:
-    found = []
-    for path in place.glob("*.o"):
-        # Another process may remove a file while this one looks at it.
-        with contextlib.suppress(OSError):
-            state = path.stat()
-            source = path.with_suffix(".py")
-            size = state.st_size + (source.stat().st_size if source.exists() else 0)
-            found.append(Entry(path.stem, size, state.st_mtime))
-    return found
-
-
-def _remove(place: Path, key: str) -> None:
-    for suffix in (".o", ".py"):
-        (place / f"{key}{suffix}").unlink(missing_ok=True)
-
-
-def folder() -> Path:
-    """The folder in use, made if need be; CacheError if others could write to it, or if there is
-    none that we can write to."""
-    chosen = os.environ.get("SYMNET_CACHE")
-    if chosen:
-        try:
-            return _private(Path(chosen))
-        except OSError as error:
-            why = error.strerror or error
-            raise CacheError(f"SYMNET_CACHE={chosen} cannot hold kernels: {why}") from error
-    home = os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~"), ".cache")
-    try:
-        return _private(Path(home, "symnet"))
-    except OSError:
-        return _temporary()
-
-
-def _temporary() -> Path:
-    try:
-        return _private(Path(tempfile.gettempdir(), f"symnet-{os.getuid()}"))
-    except OSError as error:
-        why = error.strerror or error
-        raise CacheError(f"no folder can hold kernels: {why}; set SYMNET_CACHE") from error
-
-
-def _private(place: Path) -> Path:
-    """The folder, which belongs to us alone; OSError if it cannot be made or written to."""
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state = place.lstat()
-    if not stat.S_ISDIR(state.st_mode):
-        raise CacheError(f"{place} is not a folder (nor may it be a link)")
-    if state.st_uid != os.getuid():
-        raise CacheError(f"{place} belongs to user {state.st_uid}: it may hold foreign code")
-    if state.st_mode & 0o022:
-        raise CacheError(f"{place} can be written by others: chmod go-w it, or set SYMNET_CACHE")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, "it cannot be written to", str(place))
-    return place
+    return removed

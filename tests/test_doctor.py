@@ -304,7 +304,7 @@ def test_a_cache_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_cache_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SYMNET_CACHE", str(tmp_path / "kernels"))
-    monkeypatch.setattr("codegen.cache.os.access", lambda *_: False)
+    monkeypatch.setattr("codegen.store.os.access", lambda *_: False)
     found = kernels.folder()
     assert found.verdict == "wrong"
     assert "cannot be written to" in found.fault

@@ -18,7 +18,7 @@ import pytest
 ORDER = {
     "codegen": """
         lazy scalar ir walk intrinsics monoids show sizes declarations check shadow elements
-        interpret passes machine cpu cache layout choice crew runtime fleet cuda
+        interpret passes machine store cpu cache layout choice crew runtime fleet cuda
         compile doctor __init__
     """,
     "symnet": """

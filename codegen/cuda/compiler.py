@@ -31,6 +31,7 @@ _FRAME: Final = re.compile(
     r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads"
 )
 _SHARED: Final = re.compile(r"(\d+) bytes smem")
+_ENVIRONMENT: Final = '@"_ZN08NumbaEnv'
 
 # Numba reports each step of each compilation at a level that some programs show.
 logging.getLogger("numba").setLevel(logging.WARNING)
@@ -142,5 +143,11 @@ def _modules(
     kernel = result.library.get_function(name)
     kernel_fixup(kernel, False)
     nvvm.set_launch_bounds(kernel, (THREADS, 1))
-    # Numba's name counts the functions compiled so far, ours is the same in every process.
-    return [module.replace(name, entry) for module in result.library.llvm_strs]
+    return [_tidied(module, name, entry) for module in result.library.llvm_strs]
+
+
+def _tidied(module: str, name: str, entry: str) -> str:
+    """The same module in every process: Numba's names count the functions compiled so far. The
+    environments, which nothing reads on a device, would become global variables of it."""
+    lines = module.replace(name, entry).splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(_ENVIRONMENT))

@@ -1,14 +1,14 @@
-"""From a module text to an image: kept in memory, kept on disk, or compiled."""
+"""From a module text to an image: held in memory, kept on disk, or compiled."""
 
 from __future__ import annotations
 
 import ast
-import functools
-import hashlib
 from dataclasses import dataclass, replace
 from typing import Final
 
+from codegen import cache
 from codegen.cpu.errors import CompileError
+from codegen.cuda import keeping
 from codegen.cuda.image import SHARED_LIMIT, Image
 from codegen.cuda.pieces import needed_to_compile
 from codegen.lazy import cuda_compiler
@@ -31,8 +31,6 @@ class Architecture:
 HOPPER: Final = Architecture(9, 0, "a")
 """What is compiled for where no device is."""
 
-_images: dict[str, Image] = {}
-
 
 def image(text: str, *, shared: int = 0, architecture: Architecture = HOPPER) -> Image:
     """The image of a text's function `kernel`, whose parameters are all int64.
@@ -42,12 +40,18 @@ def image(text: str, *, shared: int = 0, architecture: Architecture = HOPPER) ->
     """
     if not 0 <= shared <= SHARED_LIMIT:
         raise CompileError(f"{shared} bytes of shared memory: a block has {SHARED_LIMIT}")
-    key = hashlib.sha256((architecture.name + text).encode()).hexdigest()
-    found = _images.get(key)
-    if found is None:
-        found = _images[key] = _compiled(key, text, architecture)
-        return replace(found, shared=shared)
-    return replace(found, shared=shared, fresh=False)
+    key = keeping.key_of(text, architecture.name)
+    found, fresh = cache.once(key, lambda: _find(key, text, architecture))
+    return replace(found, text=text, shared=shared, fresh=fresh)
+
+
+def _find(key: str, text: str, architecture: Architecture) -> tuple[Image, bool]:
+    kept = keeping.read(key, text)
+    if kept is not None:
+        return kept, False
+    made = _compiled(key, text, architecture)
+    keeping.keep(made)
+    return made, True
 
 
 def _compiled(key: str, text: str, architecture: Architecture) -> Image:
@@ -62,7 +66,6 @@ def _compiled(key: str, text: str, architecture: Architecture) -> Image:
     )
 
 
-@functools.lru_cache(maxsize=256)
 def _parameters(text: str) -> int:
     """How many parameters the text's function `kernel` takes."""
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codegen import cache
+from codegen import cache, store
 from codegen.cache import CacheError
 from codegen.compile import assemble
 from codegen.cpu.errors import CompileError
@@ -24,7 +24,7 @@ TEXT = HEADER + "    int64_at(p, 0)[0] = n[0] + 1\n"
 SCRIPT = """
 import sys
 from tests.codegen.samples import SAMPLES
-from codegen import cache
+from codegen import cache, store
 from codegen.compile import compile_program
 sample = SAMPLES["softmax"]
 arrays = sample.arrays()
@@ -160,8 +160,8 @@ def test_what_was_used_least_lately_goes_first(place, monkeypatch):
     cache.forget()
     cache.kernel(TEXT.replace("+ 1", "+ 2"))  # the oldest, but used now
     one = cache.entries()[0].size
-    monkeypatch.setattr(cache, "LIMIT", 3 * one + 20)
-    monkeypatch.setattr(cache, "LOOKS", 1)
+    monkeypatch.setattr(store, "LIMIT", 3 * one + 20)
+    monkeypatch.setattr(store, "LOOKS", 1)
     cache.kernel(TEXT.replace("+ 1", "+ 3"))
     left = {entry.key for entry in cache.entries()}
     assert keys[2] in left
@@ -212,7 +212,7 @@ def test_a_disk_that_takes_nothing_costs_only_time(place, monkeypatch):
     def full(path: Path, content: bytes) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(cache, "_write", full)
+    monkeypatch.setattr(store, "_write", full)
     assert runs(assemble((("given", plus_one()),)))
 
 
