@@ -18,8 +18,8 @@ import pytest
 ORDER = {
     "codegen": """
         lazy scalar ir walk intrinsics monoids show sizes declarations check shadow elements
-        interpret passes machine store cpu cache layout choice crew runtime fleet cuda
-        compile doctor __init__
+        interpret passes machine store cpu cache layout choice crew runtime executables
+        fleet cuda compile doctor __init__
     """,
     "symnet": """
         lazy charts errors sizes expr ops functions rules rows diff simplify cost formula

@@ -1,0 +1,63 @@
+"""How many blocks a launch takes, and how the columns of a product are shared out among them."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from codegen.cpu.launch import CALL
+from codegen.cpu.operands import Operand
+from codegen.cuda.assembly import Assembled
+from codegen.cuda.execution import SQUARE
+from codegen.cuda.image import THREADS
+from codegen.layout import Layout
+from codegen.sizes import extent_value
+
+Words = npt.NDArray[np.int64]
+
+# Cells of a product's sizes, as `codegen.cuda.contraction_parts` has them.
+_AXIS, _EXTENT, _TILE, _BATCH, _ROWS, _COLUMNS, _PRODUCTS, _FIRST = 0, 1, 2, 4, 5, 6, 7, 8
+_CELLS_OF_A_PRODUCT = 7
+_EACH = 4
+"""Iterations of a loop for each thread."""
+
+
+def columns_shared(made: Assembled, table: Words, row: int, most: int) -> tuple[int, int]:
+    """The tiles of the call's first axis, and into how many parts the columns are cut so that there
+    are at most so many blocks."""
+    place = int(made.table[row, 2])
+    cells = table[0, place : place + _FIRST]
+    tiles = -(-int(cells[_EXTENT]) // int(cells[_TILE])) if cells[_TILE] else 1
+    columns = 1 if cells[_AXIS] == 2 else -(-int(cells[_COLUMNS]) // SQUARE)
+    return max(tiles, 1), max(1, min(columns, most // max(tiles, 1)))
+
+
+def spread_columns(made: Assembled, table: Words, most: int) -> Words:
+    """The table of sizes where every product's columns are cut as `columns_shared` says."""
+    changed = table.copy()
+    for row, (code, number, place, *_) in enumerate(made.table.tolist()):
+        if code == CALL and number in made.products:
+            cell = place + _FIRST + _CELLS_OF_A_PRODUCT * int(table[0, place + _PRODUCTS])
+            changed[:, cell] = columns_shared(made, table, row, most)[1]
+    return changed
+
+
+def blocks_of(made: Assembled, layout: Layout, row: int, most: int) -> int:
+    """How many blocks the call of that row takes."""
+    source = made.source(row)
+    if source.single:
+        return 1
+    if int(made.table[row, 1]) in made.products:
+        tiles, parts = columns_shared(made, layout.table, row, most)
+        return max(1, min(tiles, most)) * parts
+    values = made.plan.values(layout.free, 0)
+    count = prod(_number(operand, values) for operand in source.work)
+    return max(1, min(-(-count // (_EACH * THREADS)), most))
+
+
+def _number(operand: Operand, values: dict[str, int]) -> int:
+    if isinstance(operand, tuple):
+        return prod(extent_value(extent, values) for extent in operand)
+    return extent_value(operand, values)
