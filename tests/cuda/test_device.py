@@ -1,0 +1,102 @@
+"""The driver's interface, against a libcuda.so.1 of our own that says what it is asked."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from codegen.cuda.device import DeviceError, current
+
+STUB = Path(__file__).parent / "driver_stub.c"
+COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+
+PROGRAM = """
+import numpy as np
+from codegen.cuda import device
+
+gpu = device.current()
+print(gpu.name, gpu.capability, gpu.multiprocessors)
+address = gpu.allocate(1000)
+sent, got = np.arange(10, dtype=np.float32), np.zeros(10, np.float32)
+gpu.upload(address, sent)
+gpu.download(got, address)
+print((sent == got).all())
+
+class image:
+    key, entry, cubin, shared = "key", "kernel_1", b"\\x7fELF and more", 0
+
+function = gpu.load(image)
+assert gpu.load(image) is function
+print(gpu.resident(function, 128))
+once = device.Launch(function, 3, (7, 8), 16)
+gpu.launch(once)
+gpu.launch(device.Launch(function, 4, (11, 12), 16, True))
+graph = gpu.graph([once, once])
+graph.replay(2)
+del graph
+gpu.synchronize()
+gpu.free(address)
+try:
+    gpu.allocate(1 << 60)
+except device.DeviceError as fault:
+    print(fault)
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[str]]:
+    """What the program printed, and what the driver was asked."""
+    if COMPILER is None:
+        pytest.skip("there is no C compiler to make the stub of the driver with")
+    place = tmp_path_factory.mktemp("driver")
+    command = [COMPILER, "-shared", "-fPIC", "-w", "-o", place / "libcuda.so.1", STUB, "-ldl"]
+    subprocess.run(command, check=True, timeout=60)
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(place), "PYTHONPATH": str(root)}
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.splitlines(), run.stderr.splitlines()
+
+
+def test_the_device_is_described_and_memory_goes_there_and_back(told) -> None:
+    printed, asked = told
+    assert printed[:3] == ["stub (9, 0) 132", "True", "264"]
+    assert "htod 40 stream 0x55" in asked
+    assert "dtoh 40" in asked
+
+
+def test_launches_have_their_grid_their_parameters_and_our_stream(told) -> None:
+    _, asked = told
+    launch = "launch 0x99 grid 3 1 1 block 256 1 1 shared 16 stream 0x55 parameters 7 8 extra (nil)"
+    assert asked.count(launch) == 3
+    assert "cooperative 0x99 grid 4 block 256 shared 16 parameters 11 12" in asked
+
+
+def test_a_graph_is_recorded_once_replayed_and_freed(told) -> None:
+    _, asked = told
+    start = asked.index("capture 1")
+    rest = asked[start:]
+    assert [line.split()[0] for line in rest[:6]] == [
+        "capture", "launch", "launch", "destroy", "graph", "graph",
+    ]  # fmt: skip
+    assert "exec destroy 0x43" in rest
+
+
+def test_a_fault_of_the_driver_is_ours(told) -> None:
+    printed, _ = told
+    assert printed[3] == "cuMemAlloc gave error 2: told by the stub"
+
+
+def test_without_a_driver_one_error_says_what_to_look_at() -> None:
+    # On a machine that has one there is nothing to be said.
+    current.cache_clear()
+    try:
+        current()
+    except DeviceError as fault:
+        assert "no GPU can be used" in str(fault)
+        assert "symnet" in str(fault)
