@@ -20,6 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from codegen.cpu import (
+    arithmetic,
     vector_angle,
     vector_erf,
     vector_hyperbolic,
@@ -111,26 +112,9 @@ def share(typingctx: Any, worker: Any, workers: Any, extent: Any, tile: Any) -> 
     evenly as it goes."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        worker, workers, extent, tile = args
-        one = extent.type(1)
-        # No number is negative and no divisor is 0, which spares the checks of a floored quotient.
-        tiles = builder.udiv(builder.add(extent, builder.sub(tile, one)), tile)
-        first = builder.mul(builder.udiv(builder.mul(worker, tiles), workers), tile)
-        return builder.select(builder.icmp_signed("<", first, extent), first, extent)
+        return arithmetic.share(builder, *args)
 
     return types.intp(*[types.intp] * 4), code
-
-
-def _function(builder: Any, name: str, result: Any, arguments: Any) -> Any:
-    """The declaration of one of LLVM's own functions."""
-    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
-
-
-def _typed(name: str, kind: Any) -> str:
-    """An LLVM intrinsic's name with the suffix of its operand, such as llvm.floor.f32."""
-    if isinstance(kind, ir.IntType):
-        return f"llvm.{name}.i{kind.width}"
-    return f"llvm.{name}.{'f32' if isinstance(kind, ir.FloatType) else 'f64'}"
 
 
 def _unary(build: Callable[[Any, Any], Any]) -> Any:
@@ -179,94 +163,18 @@ erf, erfc = _lanes(vector_erf.erf), _lanes(vector_erf.erfc)
 power_float = _lanes_of_two(vector_power.power)
 
 
-def _llvm(builder: Any, name: str, x: Any) -> Any:
-    return builder.call(_function(builder, _typed(name, x.type), x.type, [x.type]), [x])
-
-
-def _is_float(x: Any) -> bool:
-    return not isinstance(x.type, ir.IntType)
-
-
-def _absolute(builder: Any, x: Any) -> Any:
-    if _is_float(x):
-        return _llvm(builder, "fabs", x)
-    zero = x.type(0)
-    return builder.select(builder.icmp_signed("<", x, zero), builder.sub(zero, x), x)
-
-
-def _sign(builder: Any, x: Any) -> Any:
-    zero, one, minus = x.type(0), x.type(1), x.type(-1)
-    if not _is_float(x):
-        below = builder.select(builder.icmp_signed("<", x, zero), minus, zero)
-        return builder.select(builder.icmp_signed(">", x, zero), one, below)
-    below = builder.select(builder.fcmp_ordered("<", x, zero), minus, zero)
-    value = builder.select(builder.fcmp_ordered(">", x, zero), one, below)
-    return builder.select(builder.fcmp_unordered("uno", x, x), x, value)
-
-
-def _extreme(relation: str) -> Callable[[Any, Any, Any], Any]:
-    def build(builder: Any, a: Any, b: Any) -> Any:
-        if not _is_float(a):
-            if a.type.width == 1:
-                return builder.or_(a, b) if relation == ">=" else builder.and_(a, b)
-            return builder.select(builder.icmp_signed(relation, a, b), a, b)
-        first = builder.fcmp_ordered(relation, a, b)
-        first = builder.or_(first, builder.fcmp_unordered("uno", a, a))
-        return builder.select(first, a, b)
-
-    return build
-
-
-absolute, sign = _unary(_absolute), _unary(_sign)
-maximum, minimum = _binary(_extreme(">=")), _binary(_extreme("<="))
-floor = _unary(lambda builder, x: _llvm(builder, "floor", x) if _is_float(x) else x)
-square_root = _unary(lambda builder, x: _llvm(builder, "sqrt", x))
-
-
-def _multiply(builder: Any, a: Any, b: Any) -> Any:
-    return builder.fmul(a, b) if _is_float(a) else builder.mul(a, b)
-
-
-def _products(exponent: int) -> Callable[[Any, Any], Any]:
-    def build(builder: Any, x: Any) -> Any:
-        square = _multiply(builder, x, x)
-        return _multiply(builder, square, x if exponent == 3 else square)
-
-    return build
-
-
-power_2 = _unary(lambda builder, x: _multiply(builder, x, x))
-power_3, power_4 = _unary(_products(3)), _unary(_products(4))
-
-
-def _quotient(builder: Any, a: Any, b: Any) -> tuple[Any, Any]:
-    """Floored quotient and remainder. The processor traps on a divisor of 0, and of -1 under the
-    smallest integer: 1 divides instead, and the results are put right afterwards."""
-    zero, minus = b.type(0), b.type(-1)
-    none, negated = builder.icmp_signed("==", b, zero), builder.icmp_signed("==", b, minus)
-    divisor = builder.select(builder.or_(none, negated), b.type(1), b)
-    quotient, rest = builder.sdiv(a, divisor), builder.srem(a, divisor)
-    crossed = builder.and_(
-        builder.icmp_signed("!=", rest, zero),
-        builder.icmp_signed("<", builder.xor(rest, divisor), zero),
-    )
-    quotient = builder.select(crossed, builder.add(quotient, minus), quotient)
-    rest = builder.select(crossed, builder.add(rest, divisor), rest)
-    quotient = builder.select(negated, builder.sub(zero, a), quotient)
-    return builder.select(none, zero, quotient), builder.select(none, zero, rest)
-
-
-floor_divide = _binary(lambda builder, a, b: _quotient(builder, a, b)[0])
-remainder = _binary(lambda builder, a, b: _quotient(builder, a, b)[1])
+absolute, sign = _unary(arithmetic.absolute), _unary(arithmetic.sign)
+maximum, minimum = _binary(arithmetic.extreme(">=")), _binary(arithmetic.extreme("<="))
+floor, square_root = _unary(arithmetic.floor), _unary(arithmetic.square_root)
+power_2, power_3, power_4 = (_unary(arithmetic.product(k)) for k in (2, 3, 4))
+floor_divide = _binary(lambda builder, a, b: arithmetic.quotient(builder, a, b)[0])
+remainder = _binary(lambda builder, a, b: arithmetic.quotient(builder, a, b)[1])
 
 
 @intrinsic
 def isfinite(typingctx: Any, x: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = args[0].type
-        return builder.fcmp_ordered(
-            "<", _llvm(builder, "fabs", args[0]), ir.Constant(kind, float("inf"))
-        )
+        return arithmetic.is_finite(builder, args[0])
 
     return types.boolean(x), code
 
@@ -280,7 +188,7 @@ def _saturating(result: Any) -> Any:
             target, kind = context.get_value_type(result), args[0].type
             suffix = "f32" if isinstance(kind, ir.FloatType) else "f64"
             name = f"llvm.fptosi.sat.i{target.width}.{suffix}"
-            return builder.call(_function(builder, name, target, [kind]), [args[0]])
+            return builder.call(arithmetic.function(builder, name, target, [kind]), args)
 
         return result(x), code
 

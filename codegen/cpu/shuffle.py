@@ -56,37 +56,41 @@ def _widths(builder: Any, count: Any) -> tuple[Any, Any, Any]:
     return low, builder.sub(builder.shl(one, low), one), high_mask
 
 
+def walked(builder: Any, index: Any, count: Any, seed: Any, epoch: Any) -> Any:
+    """The instructions of `codegen.intrinsics.permuted`, word for word."""
+    tiny = builder.icmp_signed("<", count, _WORD(2))
+    total = builder.select(tiny, _WORD(2), count)
+    low_bits, low_mask, high_mask = _widths(builder, total)
+    keys = _keys(builder, seed, epoch)
+    start = builder.select(tiny, _WORD(0), index)
+    before = builder.block
+    walk = builder.append_basic_block("walk")
+    inside = builder.append_basic_block("inside")
+    builder.branch(walk)
+    builder.position_at_end(walk)
+    value = builder.phi(_WORD)
+    value.add_incoming(start, before)
+    high, low = builder.lshr(value, low_bits), builder.and_(value, low_mask)
+    for turn, key in enumerate(keys):
+        if turn % 2 == 0:
+            stirred = _stirred(builder, builder.xor(key, low))
+            high = builder.xor(high, builder.and_(stirred, high_mask))
+        else:
+            stirred = _stirred(builder, builder.xor(key, high))
+            low = builder.xor(low, builder.and_(stirred, low_mask))
+    moved = builder.or_(builder.shl(high, low_bits), low)
+    value.add_incoming(moved, walk)
+    done = builder.icmp_unsigned("<", moved, total)
+    builder.cbranch(builder.or_(done, tiny), inside, walk)
+    builder.position_at_end(inside)
+    return builder.select(tiny, _WORD(0), moved)
+
+
 @intrinsic
 def permuted(typingctx: Any, index: Any, count: Any, seed: Any, epoch: Any) -> Any:
-    """`codegen.intrinsics.permuted`, word for word."""
+    """`codegen.intrinsics.permuted`, compiled."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        index, count, seed, epoch = args
-        tiny = builder.icmp_signed("<", count, _WORD(2))
-        total = builder.select(tiny, _WORD(2), count)
-        low_bits, low_mask, high_mask = _widths(builder, total)
-        keys = _keys(builder, seed, epoch)
-        start = builder.select(tiny, _WORD(0), index)
-        before = builder.block
-        walk = builder.append_basic_block("walk")
-        inside = builder.append_basic_block("inside")
-        builder.branch(walk)
-        builder.position_at_end(walk)
-        value = builder.phi(_WORD)
-        value.add_incoming(start, before)
-        high, low = builder.lshr(value, low_bits), builder.and_(value, low_mask)
-        for turn, key in enumerate(keys):
-            if turn % 2 == 0:
-                stirred = _stirred(builder, builder.xor(key, low))
-                high = builder.xor(high, builder.and_(stirred, high_mask))
-            else:
-                stirred = _stirred(builder, builder.xor(key, high))
-                low = builder.xor(low, builder.and_(stirred, low_mask))
-        moved = builder.or_(builder.shl(high, low_bits), low)
-        value.add_incoming(moved, walk)
-        done = builder.icmp_unsigned("<", moved, total)
-        builder.cbranch(builder.or_(done, tiny), inside, walk)
-        builder.position_at_end(inside)
-        return builder.select(tiny, _WORD(0), moved)
+        return walked(builder, *args)
 
     return types.int64(types.int64, types.int64, types.int64, types.int64), code
