@@ -6,6 +6,7 @@ imported when something compiles. Neither a device nor its driver is needed."""
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 import re
@@ -16,21 +17,24 @@ from importlib.abc import InspectLoader
 from types import CodeType, ModuleType
 from typing import Any, Final
 
-from cuda.bindings import nvjitlink
+from cuda.bindings import nvjitlink, nvvm
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.errors import NumbaError
 from numba.cuda import dispatcher, types
 from numba.cuda.compiler import compile_cuda, kernel_fixup
-from numba.cuda.cudadrv import nvvm
+from numba.cuda.cudadrv.nvvm import llvm_replace, set_launch_bounds
 
 from codegen.cpu.errors import CompileError
 from codegen.cuda.image import THREADS, Resources
+from codegen.cuda.pieces import LIBDEVICE, needed
 
 _USED: Final = re.compile(r"Used (\d+) registers")
 _FRAME: Final = re.compile(
     r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads"
 )
 _SHARED: Final = re.compile(r"(\d+) bytes smem")
+# The assembler counts what the system keeps of each block's shared memory where it is in the way:
+# compute capability 9.0 (CUDA C++ Programming Guide, "Shared Memory").
+_RESERVED: Final = {9: 1 << 10}
 _ENVIRONMENT: Final = '@"_ZN08NumbaEnv'
 
 # Numba reports each step of each compilation at a level that some programs show.
@@ -59,20 +63,51 @@ class _TreeLoader(InspectLoader):
 
 def ptx_of(text: str, entry: str, parameters: int, capability: tuple[int, int, str]) -> str:
     """The PTX of a text's function `kernel`, which takes that many int64 and is called `entry`.
-    CompileError, with the text, if Numba or NVVM refuses it."""
+    CompileError if Numba or NVVM refuses it."""
     try:
         with global_compiler_lock, _pretended(capability[:2]):
             modules = _modules(_module(text, entry).kernel, entry, parameters, capability[:2])
-            options = {"opt": 3, "arch": f"compute_{_joined(capability)}"}
-            written: bytes = nvvm.compile_ir(modules, **options)
-    except (NumbaError, nvvm.nvvmError, SyntaxError, NameError, ImportError) as error:
-        raise CompileError(f"kernel {entry} was refused: {error}\n{text}") from error
-    return written.decode().strip("\x00").strip() + "\n"
+    except Exception as error:
+        # Numba lets through whatever it comes upon: KeyError, AssertionError, those of libraries.
+        raise CompileError(f"{type(error).__name__}: {error}") from error
+    return _written(modules, ["-opt=3", f"-arch=compute_{_joined(capability)}"])
+
+
+def _written(modules: Sequence[str], options: Sequence[str]) -> str:
+    """The PTX of LLVM modules. CompileError if NVVM refuses them."""
+    program = nvvm.create_program()
+    try:
+        for number, module in enumerate(modules):
+            code = llvm_replace(module).encode()
+            nvvm.add_module_to_program(program, code, len(code), f"module {number}")
+        nvvm.verify_program(program, len(options), options)
+        # What the library of mathematics may do is not for the verifier to say.
+        library = _libdevice()
+        nvvm.lazy_add_module_to_program(program, library, len(library), "libdevice")
+        nvvm.compile_program(program, len(options), options)
+        written = bytearray(nvvm.get_compiled_result_size(program))
+        nvvm.get_compiled_result(program, written)
+    except nvvm.nvvmError as error:
+        told = bytearray(nvvm.get_program_log_size(program))
+        nvvm.get_program_log(program, told)
+        raise CompileError(f"NVVM: {error}: {_trimmed(told)}") from error
+    finally:
+        nvvm.destroy_program(program)
+    return _trimmed(written) + "\n"
+
+
+@functools.cache
+def _libdevice() -> bytes:
+    return needed(LIBDEVICE).read_bytes()
+
+
+def _trimmed(told: bytearray) -> str:
+    return told.decode(errors="replace").strip("\x00").strip()
 
 
 def cubin_of(ptx: str, entry: str, capability: tuple[int, int, str]) -> tuple[bytes, Resources]:
-    """The machine code of a PTX module and what its kernel takes. CompileError, with the PTX, if
-    the assembler refuses it."""
+    """The machine code of a PTX module and what its kernel takes. CompileError if the assembler
+    refuses it."""
     options = [f"-arch=sm_{_joined(capability)}", "-verbose", "-Xptxas=-v"]
     handle = nvjitlink.create(len(options), options)
     try:
@@ -84,24 +119,26 @@ def cubin_of(ptx: str, entry: str, capability: tuple[int, int, str]) -> tuple[by
         told = bytearray(nvjitlink.get_info_log_size(handle))
         nvjitlink.get_info_log(handle, told)
     except nvjitlink.nvJitLinkError as error:
-        raise CompileError(f"{entry} cannot be assembled: {_fault(handle)}\n{ptx}") from error
+        raise CompileError(f"the assembler: {_fault(handle)}") from error
     finally:
         nvjitlink.destroy(handle)
-    return bytes(cubin), _resources(told.decode(errors="replace"))
+    return bytes(cubin), _resources(_trimmed(told), capability[0])
 
 
 def _fault(handle: int) -> str:
     told = bytearray(nvjitlink.get_error_log_size(handle))
     nvjitlink.get_error_log(handle, told)
-    return told.decode(errors="replace").strip("\x00").strip()
+    return _trimmed(told)
 
 
-def _resources(told: str) -> Resources:
+def _resources(told: str, major: int) -> Resources:
     used, frame, shared = _USED.search(told), _FRAME.search(told), _SHARED.search(told)
-    if used is None:
+    if used is None or frame is None:
         raise CompileError(f"the assembler does not tell what the kernel takes: {told}")
-    stack, stores, loads = map(int, frame.groups()) if frame else (0, 0, 0)
-    return Resources(int(used[1]), stack, loads, stores, int(shared[1]) if shared else 0)
+    stack, stores, loads = map(int, frame.groups())
+    memory = int(shared[1]) if shared else 0
+    own = max(0, memory - _RESERVED.get(major, 0))
+    return Resources(int(used[1]), stack, loads, stores, own)
 
 
 def _joined(capability: tuple[int, int, str]) -> str:
@@ -142,7 +179,7 @@ def _modules(
     name = result.fndesc.llvm_func_name
     kernel = result.library.get_function(name)
     kernel_fixup(kernel, False)
-    nvvm.set_launch_bounds(kernel, (THREADS, 1))
+    set_launch_bounds(kernel, (THREADS, 1))
     return [_tidied(module, name, entry) for module in result.library.llvm_strs]
 
 

@@ -77,8 +77,7 @@ def needed_to_compile() -> None:
                 f"target cuda: the Python module {module} is missing; it comes in the package "
                 f"{distribution}: {PIP}"
             )
-    # Numba CUDA asks NVRTC which architectures there are.
-    for piece in (NVVM, LIBDEVICE, NVRTC, NVJITLINK):
+    for piece in (NVVM, LIBDEVICE, NVJITLINK):
         needed(piece)
 
 

@@ -1,0 +1,390 @@
+"""From a text to PTX and machine code without a device, kept on disk, and what may be missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from codegen import cache, store
+from codegen.cpu.errors import CompileError
+from codegen.cuda import keeping, pieces, toolchain
+from codegen.cuda.image import THREADS, Resources
+from codegen.cuda.toolchain import HOPPER, Architecture, image
+from codegen.lazy import cuda_compiler, module
+
+TREE = Path(__file__).parents[2]
+HEADER = """\
+from numba import cuda
+from numba.cuda import float32, types
+from numba.cuda.extending import intrinsic
+
+
+@intrinsic
+def floats(typing, address):
+    kind = types.CPointer(types.float32)
+
+    def generated(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(kind))
+
+    return kind(address), generated
+
+
+@cuda.jit(device=True, forceinline=True)
+def scaled(value):
+    return value * float32(3.0)
+
+
+def kernel(count, values):
+    p = floats(values)
+"""
+# A small kernel compiles in a twentieth of a second, once Numba is there.
+TEXT = HEADER + "    if cuda.threadIdx.x < count:\n        p[0] = scaled(p[0])\n"
+SCRIPT = """
+import sys
+from codegen import cache
+from codegen.cuda.toolchain import image
+from tests.cuda.test_toolchain import TEXT
+texts = [TEXT.replace("3.0", f"{k}.5") for k in map(int, sys.argv[1])]
+made = {image(text).key: image(text).ptx for text in texts}
+loaded = any(name in sys.modules for name in ("numba", "numba_cuda", "cuda.bindings"))
+print(cache.compiled(), loaded, hash(tuple(sorted(made.items()))))
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A cold cache of its own, and an empty memory before and after."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("SYMNET_CACHE", str(folder))
+    cache.forget()
+    yield folder
+    cache.forget()
+
+
+def test_an_image_has_the_kernel_alone(place):
+    made = image(TEXT, shared=64, architecture=HOPPER)
+    assert made.fresh
+    assert (made.parameters, made.shared, made.architecture) == (2, 64, "sm_90a")
+    assert ".target sm_90a" in made.ptx
+    assert re.findall(r"\.entry (\w+)\(", made.ptx) == [made.entry]
+    assert f".maxntid {THREADS}, 1, 1" in made.ptx
+    # Device functions are inlined, and Numba's environments are not variables of the device.
+    assert ".func" not in made.ptx
+    assert not re.search(r"^\.\w+ \.global|^\.global", made.ptx, re.MULTILINE)
+    assert made.cubin.startswith(b"\x7fELF")
+    assert made.entry.encode() in made.cubin
+    assert 0 < made.resources.registers <= 32
+    assert replace(made.resources, registers=0) == Resources(0, 0, 0, 0, 0)
+
+
+def test_the_instructions_of_an_image(place):
+    sass = image(TEXT).sass
+    assert "FMUL" in sass
+    assert "LDG.E" in sass
+    assert "STG.E" in sass
+
+
+def test_what_a_kernel_takes_is_told(place):
+    body = """
+    cell = cuda.shared.array(100, float32)
+    own = cuda.local.array(400, float32)
+    for k in range(count):
+        own[k] = p[k]
+    cell[cuda.threadIdx.x % 100] = own[count // 2]
+    cuda.syncthreads()
+    p[cuda.threadIdx.x] = cell[count % 100]
+"""
+    for architecture in (HOPPER, Architecture(8, 0), Architecture(10, 0, "a")):
+        taken = image(HEADER + body, architecture=architecture).resources
+        assert taken.stack_bytes == 1600
+        assert taken.shared_bytes == 400
+
+
+def test_spilled_registers_are_told(place, monkeypatch):
+    ptx = image(TEXT).ptx
+    told = "".join(f".reg .f32 %x{k};\nld.volatile.global.f32 %x{k}, [%rd0+{4 * k}];\n"
+                   for k in range(300))  # fmt: skip
+    told += "".join(f"st.volatile.global.f32 [%rd0+{4 * k}], %x{k};\n" for k in range(300))
+    body = ".reg .b64 %rd0;\nld.param.u64 %rd0, [many_param_0];\n" + told + "ret;\n"
+    head = ptx[: ptx.index("\t// .globl")]
+    many = f"{head}.visible .entry many(.param .u64 many_param_0)\n.maxntid 256\n{{\n{body}}}\n"
+    _, taken = cuda_compiler.cubin_of(many, "many", (9, 0, "a"))
+    assert taken.registers == 255
+    assert taken.spill_store_bytes > 0
+    assert taken.spill_load_bytes > 0
+    assert taken.stack_bytes > 0
+
+
+def test_another_architecture(place):
+    made = image(TEXT, architecture=Architecture(8, 0))
+    assert ".target sm_80" in made.ptx
+    assert made.key != image(TEXT).key
+    assert toolchain.of_capability(8, 9).name == "sm_89"
+    assert toolchain.of_capability(10, 0).name == "sm_100a"
+
+
+def test_an_architecture_that_there_is_not(place):
+    with pytest.raises(CompileError, match="compute_11 is an unsupported option"):
+        image(TEXT, architecture=Architecture(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("def kernel(a:\n", "not Python"),
+        ("def other(a):\n    pass\n", "no function kernel"),
+        (HEADER + "    p[0] = unknown_name\n", "unknown_name"),
+        (HEADER + "    p[0] = 'word'\n", "was refused"),
+        ("from nowhere import thing\n" + HEADER, "nowhere"),
+        (
+            HEADER.replace("return value *", "return missing *") + "    p[0] = scaled(p[0])\n",
+            "miss",
+        ),
+    ],
+)
+def test_a_text_that_is_refused_is_one_error_with_the_text(place, text, fault):
+    with pytest.raises(CompileError, match=fault) as caught:
+        image(text)
+    assert text in str(caught.value)
+    assert not list(place.glob("*"))
+
+
+def test_whatever_numba_lets_through_is_our_error(place, monkeypatch):
+    def fall(*_, **options):
+        raise AssertionError("an assertion of the front end")
+
+    monkeypatch.setattr(module(cuda_compiler), "compile_cuda", fall)
+    with pytest.raises(CompileError, match="AssertionError: an assertion of the front end"):
+        image(TEXT)
+
+
+UNKNOWN = """
+from llvmlite.ir import DoubleType, FunctionType, IntType
+
+
+def wide(builder, value):
+    kind = FunctionType(IntType(64), [IntType(64)])
+    return builder.call(builder.module.declare_intrinsic("llvm.no.such", (), kind), [value])
+
+
+def newer(builder, value):
+    return builder.fptosi(builder.fneg(builder.sitofp(value, DoubleType())), IntType(64))
+
+
+"""
+
+
+def test_what_nvvm_refuses_is_told_in_its_words(place):
+    # LLVM 7, on which NVVM stands, has no such instruction.
+    text = UNKNOWN + HEADER.replace(
+        "inttoptr(arguments[0]", "inttoptr(newer(builder, arguments[0])"
+    )
+    text += "    p[0] = 1\n"
+    with pytest.raises(CompileError, match=r"refused: NVVM: .*ERROR(?s:.*)fneg") as caught:
+        image(text)
+    assert text in str(caught.value)
+
+
+def test_what_the_assembler_refuses_is_told_in_its_words(place):
+    text = UNKNOWN + HEADER.replace("inttoptr(arguments[0]", "inttoptr(wide(builder, arguments[0])")
+    text += "    p[0] = 1\n"
+    with pytest.raises(CompileError, match=r"refused: the assembler: .*near '.no'") as caught:
+        image(text)
+    assert text in str(caught.value)
+
+
+def test_ptx_that_is_refused_says_why():
+    with pytest.raises(CompileError, match=r"the assembler: .*line 4"):
+        cuda_compiler.cubin_of(
+            ".version 9.0\n.target sm_90a\n.address_size 64\nnonsense\n", "broken", (9, 0, "a")
+        )
+
+
+def test_too_much_shared_memory(place):
+    assert image(TEXT, shared=48 << 10).shared == 48 << 10
+    with pytest.raises(CompileError, match="49153 bytes of shared memory"):
+        image(TEXT, shared=(48 << 10) + 1)
+
+
+def test_memory_then_disk_then_compiling(place):
+    before = cache.compiled()
+    first = image(TEXT)
+    assert first.fresh
+    again = image(TEXT, shared=8)
+    assert not again.fresh
+    cache.forget()
+    read = image("# a label\n" + TEXT, shared=8)
+    assert read == replace(again, text="# a label\n" + TEXT)
+    assert cache.compiled() == before + 1
+    assert {path.suffix for path in place.iterdir()} == {".py", ".ptx", ".cubin", ".json"}
+    assert (place / f"{first.key}.py").read_text() == TEXT
+    cache.forget()
+    assert cache.clear() == 1
+    assert not list(place.iterdir())
+    assert image(TEXT).fresh
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def digit(data: bytes) -> bytes:
+    return data.replace(b'"registers": ', b'"registers": 1')
+
+
+def another(data: bytes) -> bytes:
+    return data[:-9] + b"x" + data[-8:]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "spoil"),
+    [
+        *((suffix, spoil) for suffix in (".ptx", ".cubin", ".json") for spoil in (cut, another)),
+        (".json", digit), (".json", lambda data: b""), (".json", lambda data: b"[1]"),
+        (".json", lambda data: b"\xff\xfe"), (".cubin", None), (".ptx", None),
+    ],
+)  # fmt: skip
+def test_a_spoilt_file_is_compiled_again(place, suffix, spoil):
+    first = image(TEXT)
+    path = place / f"{first.key}{suffix}"
+    if spoil is None:
+        path.unlink()
+    else:
+        path.write_bytes(spoil(path.read_bytes()))
+    cache.forget()
+    again = image(TEXT)
+    assert again == first
+    cache.forget()
+    assert not image(TEXT).fresh
+
+
+def test_the_least_lately_used_goes_with_all_its_files(place, monkeypatch):
+    texts = [TEXT.replace("3.0", f"{k}.5") for k in range(3)]
+    keys = [image(text).key for text in texts]
+    for age, key in enumerate(keys):
+        os.utime(place / f"{key}.json", (1000 - age, 1000 - age))
+    cache.forget()
+    image(texts[2])  # the oldest, but used now
+    sizes = {entry.key: entry.size for entry in cache.entries()}
+    files = [path for path in place.iterdir() if path.stem == keys[0]]
+    assert sizes[keys[0]] == sum(path.stat().st_size for path in files)
+    monkeypatch.setattr(store, "LIMIT", sum(sizes.values()) + 100)
+    monkeypatch.setattr(store, "LOOKS", 1)
+    image(TEXT.replace("3.0", "9.5"))
+    assert keys[1] not in {path.stem for path in place.iterdir()}
+    assert len(cache.entries()) == 3
+
+
+def test_the_key_follows_helpers_compilers_and_architecture(place, monkeypatch, tmp_path):
+    def key(text: str = TEXT, architecture: str = "sm_90a") -> str:
+        keeping._fingerprint.cache_clear()
+        return keeping.key_of(text, architecture)
+
+    plain = key()
+    assert key("# a label\n" + TEXT) == plain
+    assert key(TEXT.replace("3.0", "4.0")) != plain
+    assert key(architecture="sm_80") != plain
+    (tmp_path / "codegen" / "cuda").mkdir(parents=True)
+    for name in ("compiler", "image", "pieces"):
+        source = (TREE / "codegen" / "cuda" / f"{name}.py").read_text()
+        (tmp_path / "codegen" / "cuda" / f"{name}.py").write_text(source)
+    helper = tmp_path / "codegen" / "helper.py"
+    deep = tmp_path / "codegen" / "deep.py"
+    helper.write_text("from codegen import (\n    deep,\n)\n")
+    deep.write_text("one = 1\n")
+    monkeypatch.setattr(keeping, "_TREE", tmp_path)
+    plain = key()
+    using = key("from codegen.helper import *\n" + TEXT)
+    deep.write_text("one = 2\n")
+    assert key() == plain
+    assert key("from codegen.helper import *\n" + TEXT) != using
+    (tmp_path / "codegen" / "cuda" / "image.py").write_text("THREADS = 128\n")
+    assert key() != plain
+    before = key()
+    monkeypatch.setattr(keeping, "_version", lambda name: "another")
+    assert key() != before
+    keeping._fingerprint.cache_clear()
+
+
+def start(folder: Path, numbers: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", SCRIPT, numbers],
+        cwd=TREE,
+        env={**os.environ, "SYMNET_CACHE": str(folder), "PYTHONHASHSEED": "0"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_processes_fill_it_at_once_and_a_third_starts_without_numba(tmp_path):
+    folder, other = tmp_path / "cache", tmp_path / "other"
+    told = []
+    # In another order, Numba counts its functions otherwise: the images are the same.
+    for process in [start(folder, "123"), start(folder, "123"), start(other, "321")]:
+        told.append(process.communicate()[0].split())
+        assert process.returncode == 0
+    assert told[0][1:] == told[1][1:] == told[2][1:]
+    warm = start(folder, "123").communicate()[0].split()
+    assert warm == ["0", "False", told[0][2]]
+    assert not list(folder.glob("*.new"))
+    for path in folder.glob("*.cubin"):
+        assert path.read_bytes() == (other / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("piece", [pieces.NVVM, pieces.LIBDEVICE, pieces.NVJITLINK])
+def test_a_missing_file_is_named_with_its_line(place, monkeypatch, piece):
+    real = pieces.find
+    monkeypatch.setattr(pieces, "find", lambda each: None if each is piece else real(each))
+    fault = f"{re.escape(piece.file)} is missing.*{piece.wheel}.*pip install 'symnet\\[cuda\\]'"
+    with pytest.raises(CompileError, match=fault):
+        image(TEXT)
+    with pytest.raises(CompileError, match=fault):
+        image(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("numba_cuda", "numba-cuda"), ("cuda.bindings", "cuda-bindings")]
+)
+def test_a_missing_package_is_named_with_its_line(place, monkeypatch, module, package):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(CompileError, match=f"{module}.*{package}.*pip install 'symnet\\[cuda\\]'"):
+        image(TEXT)
+
+
+def test_without_nvdisasm_an_image_is_made_but_not_shown(place, monkeypatch):
+    real = pieces.find
+    monkeypatch.setattr(
+        pieces, "find", lambda each: None if each is pieces.NVDISASM else real(each)
+    )
+    made = image(TEXT)
+    with pytest.raises(CompileError, match=r"nvdisasm.*pip install 'symnet\[cuda\]'"):
+        _ = made.sass
+
+
+def test_a_program_that_does_not_run(place, monkeypatch, tmp_path):
+    made = image(TEXT)
+    program = tmp_path / "nvdisasm"
+    program.write_text("no program")
+    monkeypatch.setattr("codegen.cuda.image.needed", lambda piece: program)
+    with pytest.raises(CompileError, match="cannot be run"):
+        _ = made.sass
+    program.write_text("#!/bin/sh\necho it is odd >&2\nexit 3\n")
+    program.chmod(0o755)
+    with pytest.raises(CompileError, match=r"refused kernel_.*it is odd"):
+        _ = made.sass
+
+
+def test_kept_files_are_readable(place):
+    made = image(TEXT)
+    told = json.loads((place / f"{made.key}.json").read_text())
+    assert told["entry"] == made.entry
+    assert told["resources"]["registers"] == made.resources.registers
+    assert (place / f"{made.key}.ptx").read_text() == made.ptx
+    assert (place / f"{made.key}.cubin").read_bytes() == made.cubin
