@@ -10,6 +10,7 @@ from typing import Final
 from codegen.cpu.errors import CompileError
 from codegen.cpu.expressions import Writer, element
 from codegen.cpu.operands import Operand, Operands
+from codegen.cpu.source import KernelSource
 from codegen.cuda.bodies import body, independent
 from codegen.cuda.teams import BLOCK, PLACES, Scope, chain, fits_a_thread, touched
 from codegen.ir import STRANDS, Any, Buffer, Loop, Statement, Until
@@ -19,6 +20,8 @@ from math import inf, nan
 
 from numba import cuda, float32, float64, int32, int64, uint8
 
+from codegen.cuda.contraction_parts import *
+from codegen.cuda.contraction_sums import *
 from codegen.cuda.operations import *
 
 
@@ -29,7 +32,7 @@ _HEAD: Final = "def kernel(worker, workers, n, p):\n"
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceSource:
+class DeviceSource(KernelSource):
     """A device function before it is compiled.
 
     `text` defines `kernel(worker, workers, n, p)`: the block's number, how many blocks there are,
@@ -40,11 +43,6 @@ class DeviceSource:
     `single`: only block 0 works; `shared`: bytes of the dynamic shared memory that it uses.
     """
 
-    text: str
-    label: str
-    sizes: tuple[Operand, ...]
-    buffers: tuple[str, ...]
-    clocks: tuple[str, ...] = ()
     work: tuple[Operand, ...] = ()
     single: bool = False
     shared: int = 0
