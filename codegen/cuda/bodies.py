@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from codegen.cpu.errors import CompileError
 from codegen.cuda.folds import fold
+from codegen.cuda.quads import quads, suits
 from codegen.cuda.teams import (
     ALONE,
     BLOCK,
@@ -76,6 +77,9 @@ def independent(scope: Scope, loop: Loop, reach: tuple[str, str]) -> None:
         scope.pending |= before
         return
     scope.meet(later(scope, loop))
+    if scope.team is BLOCK and suits(loops, writer.operands.buffers):
+        quads(writer, loops, reach)
+        return
     by, team = (scope.team, ALONE) if alone else (HALVES, HALF)
     assert alone or scope.team is BLOCK
     with shared_out(writer, loops, by, reach):
