@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -43,8 +44,8 @@ def test_here_all_is_well(capsys: pytest.CaptureFixture[str]):
     for name in ("Python", "numpy", "sympy", "numba", "llvmlite", "scipy", "rich", "model",
                  "vectors", "cores", "caches", "cache", "compiling"):  # fmt: skip
         assert re.search(rf"^  {name} +ok ", printed, re.MULTILINE), name
-    for name in ("extra plot", "extra sklearn", "BLAS of NumPy", "nvvm", "driver", "PTX",
-                 "browser", "targets"):  # fmt: skip
+    for name in ("extra plot", "extra sklearn", "BLAS of NumPy", "nvvm", "device code", "driver",
+                 "PTX", "browser", "targets"):  # fmt: skip
         assert re.search(rf"^  {name} +(ok|absent|wrong) ", printed, re.MULTILINE), name
     assert re.search(r"\d kernels compiled and run in \d+\.\d\d s, the numbers are right", printed)
     assert printed.splitlines()[-1].startswith("symnet works on this machine's CPU")
@@ -123,6 +124,9 @@ def test_requirements_are_read(line: str, name: str, text: str, extra: str):
 def test_requirements_of_other_systems_and_of_symnet_are_left_out():
 
     assert requirements.parse("a>=1; sys_platform == 'nowhere'") is None
+    assert requirements.parse("a>=1; platform_machine == 'x' or platform_machine == 'y'") is None
+    here = f"platform_machine == 'x' or platform_machine == '{platform.machine()}'"
+    assert requirements.parse(f"a>=1; sys_platform == '{sys.platform}' and ({here})") is not None
     assert requirements.parse("symnet[plot]") is None
     assert requirements.parse("???") is None
 
@@ -163,7 +167,7 @@ def test_without_any_metadata_nothing_breaks(tmp_path: Path, monkeypatch: pytest
     assert kernels.compiling({"fault": "x"}, None).mend == (
         'pip install --force-reinstall "numba" "llvmlite"'
     )
-    assert cuda.cuda(None, {"absent": "none"}, TARGETS)
+    assert cuda.cuda(None, {"absent": "none"}, {"fault": "none"}, TARGETS)
 
 
 def test_a_library_that_is_missing_or_too_old_is_named_with_its_line(

@@ -1,4 +1,4 @@
-"""`symnet doctor` on what a GPU would need, and the target that there is not yet."""
+"""`symnet doctor` on what a GPU would need."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import symnet as sn
 from codegen.compile import TARGETS
 from codegen.cuda import pieces
 from codegen.doctor import cuda, healthy, probe, requirements
@@ -64,27 +63,29 @@ def wheel(site: Path, name: str, version: str, *files: str) -> None:
         (site / file).write_bytes(b"\x7fELF")
 
 
+CODE = {"seconds": 1.5, "images": 2, "architecture": "sm_90a"}
 ABSENT = {"absent": "libcuda.so.1: cannot open shared object file"}
 
 
 @pytest.mark.usefixtures("bare")
 @pytest.mark.skipif(sys.platform != "linux", reason="CUDA is for Linux")
 def test_without_cuda_each_piece_has_its_line():
-    found = cuda.cuda(ASKED, ABSENT, TARGETS)
+    found = cuda.cuda(ASKED, ABSENT, CODE, TARGETS)
     assert healthy(found)
     lines = {one.name: one.mend for one in found if one.verdict == "absent"}
-    assert lines["numba-cuda"] == 'pip install "numba-cuda[cu13]>=0.30,<0.31"'
+    assert lines["numba-cuda"] == 'pip install "numba-cuda[cu13]>=0.30.4,<0.31"'
     assert lines["nvvm"] == 'pip install "nvidia-nvvm>=13.0,<13.1"'
     assert lines["nvjitlink"] == 'pip install "nvidia-nvjitlink>=13.0,<13.1"'
-    assert lines["nvdisasm"] == 'pip install "nvidia-cuda-nvdisasm"'
+    assert lines["nvdisasm"] == 'pip install "nvidia-cuda-nvdisasm>=13.2,<14"'
+    assert lines["cuobjdump"] == 'pip install "nvidia-cuda-cuobjdump>=13.2,<14"'
+    assert lines["device code"] == "pip install 'symnet[cuda]'"
     assert "driver" in lines
     assert {one.verdict for one in found if one.name != "targets"} == {"absent"}
 
 
-def test_that_there_is_no_gpu_target_yet_is_said():
-    targets = named(cuda.cuda(ASKED, ABSENT, ("cpu",)), "targets")
-    assert targets.found.startswith("cpu only")
-    assert "only" not in named(cuda.cuda(ASKED, ABSENT, ("cpu", "cuda")), "targets").found
+def test_the_targets_are_named():
+    targets = named(cuda.cuda(ASKED, ABSENT, CODE, TARGETS), "targets")
+    assert targets.found == "cpu, cuda"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="CUDA is for Linux")
@@ -93,7 +94,7 @@ def test_pieces_of_wheels_are_found_lost_or_too_new(bare: Path):
     wheel(bare, "nvidia-nvjitlink", "13.0.88", "nvidia/lib/libnvJitLink.so.13")
     wheel(bare, "nvidia-cuda-nvrtc", "13.0.88", "nvidia/lib/libnvrtc.so.13")
     (bare / "nvidia/lib/libnvrtc.so.13").unlink()
-    found = cuda.cuda(ASKED, {"version": 13000, "devices": ["A GPU"]}, TARGETS)
+    found = cuda.cuda(ASKED, {"version": 13000, "devices": ["A GPU"]}, CODE, TARGETS)
     assert named(found, "nvvm").verdict == "wrong"
     assert "13.0" in named(found, "nvvm").fault
     assert named(found, "nvjitlink").found.endswith("nvidia/lib/libnvJitLink.so.13")
@@ -111,12 +112,28 @@ def test_pieces_of_wheels_are_found_lost_or_too_new(bare: Path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="CUDA is for Linux")
+def test_whether_code_for_a_gpu_can_be_compiled(bare: Path, monkeypatch: pytest.MonkeyPatch):
+    code = named(cuda.cuda(ASKED, ABSENT, {"fault": "no libnvvm"}, TARGETS), "device code")
+    assert code.verdict == "absent"
+    assert code.found == ("not tried without numba-cuda, cuda-bindings, nvvm, libdevice, nvjitlink")
+    pretend(monkeypatch, numba_cuda="0.30.4", cuda_bindings="13.0.3")
+    wheel(bare, "nvidia-nvvm", "13.0.88", "nvidia/lib/libnvvm.so.4", "nvidia/libdevice.10.bc")
+    wheel(bare, "nvidia-nvjitlink", "13.0.88", "nvidia/lib/libnvJitLink.so.13")
+    code = named(cuda.cuda(ASKED, ABSENT, {"fault": "no symbol"}, TARGETS), "device code")
+    assert (code.verdict, code.fault) == ("wrong", "no symbol")
+    assert code.mend == "pip install --force-reinstall 'symnet[cuda]'"
+    code = named(cuda.cuda(ASKED, ABSENT, CODE, TARGETS), "device code")
+    assert code.verdict == "ok"
+    assert code.found == "2 kernels for sm_90a compiled in 1.50 s, without a GPU"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="CUDA is for Linux")
 def test_a_toolkit_of_the_system_is_found(bare: Path, monkeypatch: pytest.MonkeyPatch):
     root = bare / "cuda-12.8"
     (root / "nvvm/lib64").mkdir(parents=True)
     (root / "nvvm/lib64/libnvvm.so.4").write_bytes(b"")
     monkeypatch.setenv("CUDA_HOME", str(root))
-    found = cuda.cuda(ASKED, {"version": 13000}, TARGETS)
+    found = cuda.cuda(ASKED, {"version": 13000}, CODE, TARGETS)
     assert named(found, "nvvm").found.startswith("toolkit 12.8: ")
     assert named(found, "PTX").verdict == "ok"
 
@@ -131,7 +148,7 @@ def test_a_toolkit_of_the_system_is_found(bare: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_a_driver_that_is_broken(answer: dict, verdict: str, told: str):
-    found = named(cuda.cuda(ASKED, answer, TARGETS), "driver")
+    found = named(cuda.cuda(ASKED, answer, CODE, TARGETS), "driver")
     assert found.verdict == verdict
     assert told in found.fault
     assert bool(found.mend) == (verdict == "wrong")
@@ -170,17 +187,3 @@ def test_the_driver_is_asked(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
     assert probe.driver() == {"absent": "libcuda.so.1: cannot open"}
-
-
-@pytest.mark.skipif("cuda" in TARGETS, reason="there is a target for GPUs")
-def test_the_target_that_there_is_not_names_the_doctor():
-    x = sn.input("x", ("N",))
-    loss = sn.losses.mse(sn.nn.Dense(2, 1)(sn.input("X", ("N", 2))), sn.input("Y", ("N", 1)))
-    for use in (
-        lambda: sn.compile(x * x, target="cuda"),
-        lambda: sn.Trainer(loss, sn.optim.Adam(1e-2), target="cuda"),
-    ):
-        with pytest.raises(sn.errors.GraphError, match=r"for the CPU only.*`symnet doctor`"):
-            use()
-    with pytest.raises(sn.errors.GraphError, match="a target is one of cpu, got 'gpu'"):
-        sn.compile(x * x, target="gpu")

@@ -41,7 +41,9 @@ NVDISASM: Final = Piece(
 CUOBJDUMP: Final = Piece(
     "cuobjdump", "cuobjdump*", "nvidia-cuda-cuobjdump", "looks into cubins", pinned=False
 )
-PIECES: Final = (NVVM, LIBDEVICE, NVRTC, NVJITLINK, NVDISASM, CUOBJDUMP)
+NEEDED: Final = (NVVM, LIBDEVICE, NVJITLINK)
+"""What compiling takes."""
+PIECES: Final = (*NEEDED, NVRTC, NVDISASM, CUOBJDUMP)
 # Each Python module that compiling takes, and the distribution it comes in.
 _MODULES: Final = {"numba_cuda": "numba-cuda", "cuda.bindings": "cuda-bindings"}
 
@@ -77,7 +79,7 @@ def needed_to_compile() -> None:
                 f"target cuda: the Python module {module} is missing; it comes in the package "
                 f"{distribution}: {PIP}"
             )
-    for piece in (NVVM, LIBDEVICE, NVJITLINK):
+    for piece in NEEDED:
         needed(piece)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from codegen.cuda.pieces import PIECES, Piece, Place, find
+from codegen.cuda.pieces import NEEDED, PIECES, PIP, Piece, Place, find
 from codegen.doctor.children import Answer
 from codegen.doctor.findings import Finding, Verdict
 from codegen.doctor.requirements import Asked, Requirement, installed, meets, pip_line, release
@@ -20,18 +20,21 @@ _PTX_OF_CUDA_12: Final = {6: 5, 7: 6, 8: 7, 9: 8}
 Version = tuple[int, int]
 
 
-def cuda(asked: Asked | None, driver: Answer, targets: Sequence[str]) -> list[Finding]:
-    """Everything about CUDA, none of it needed for the CPU. targets: what can be compiled for."""
-    findings = [_targets(targets)] if targets else []
+def cuda(
+    asked: Asked | None, driver: Answer, device_code: Answer, targets: Sequence[str]
+) -> list[Finding]:
+    """Everything about CUDA, none of it needed for the CPU. device_code: what the probe that
+    compiles for a GPU answers; targets: what can be compiled for."""
+    findings = [_finding("targets", ", ".join(targets))] if targets else []
     if sys.platform != "linux":
         return [*findings, _finding("toolkit", "for Linux only", "absent")]
     wanted = asked.of(EXTRA) if asked else ()
-    toolkit = next((one for one in wanted if one.name == "cuda-toolkit"), None)
     # The toolkit is there if its pieces are; who wants one looks for the file, below.
     pieces = {"cuda-toolkit", *(piece.wheel for piece in PIECES)}
     findings += [_package(one) for one in (*wanted, _BINDINGS) if one.name not in pieces]
     places = {piece: find(piece) for piece in PIECES}
-    findings += [_piece(piece, place, toolkit) for piece, place in places.items()]
+    findings += [_piece(piece, place, wanted) for piece, place in places.items()]
+    findings.append(_compiling(device_code, _lacking(findings)))
     findings.append(_driver(driver))
     compiler = places[PIECES[0]]
     return [*findings, _ptx(compiler.version if compiler else "", driver)]
@@ -41,13 +44,6 @@ def _finding(
     name: str, found: str, verdict: Verdict = "ok", fault: str = "", mend: str = ""
 ) -> Finding:
     return Finding(PART, name, found, verdict, fault, mend, needed=False)
-
-
-def _targets(targets: Sequence[str]) -> Finding:
-    if "cuda" in targets:
-        return _finding("targets", ", ".join(targets))
-    shown = f"{', '.join(targets)} only: this version compiles nothing for a GPU, with or without"
-    return _finding("targets", f"{shown} what stands below")
 
 
 def _package(one: Requirement) -> Finding:
@@ -60,8 +56,8 @@ def _package(one: Requirement) -> Finding:
     return _finding(one.name, version or "of an unknown version")
 
 
-def _piece(piece: Piece, place: Place | None, toolkit: Requirement | None) -> Finding:
-    versions = toolkit.versions if toolkit and piece.pinned else ""
+def _piece(piece: Piece, place: Place | None, wanted: Sequence[Requirement]) -> Finding:
+    versions = _versions(piece, wanted)
     mend = pip_line(f"{piece.wheel}{versions}")
     if place is None:
         return _finding(piece.name, f"missing ({piece.file}: {piece.purpose})", "absent", mend=mend)
@@ -74,6 +70,31 @@ def _piece(piece: Piece, place: Place | None, toolkit: Requirement | None) -> Fi
     if versions and place.version and not meets(place.version, versions):
         return _finding(piece.name, found, "wrong", f"symnet[{EXTRA}] wants {versions}", mend)
     return _finding(piece.name, found)
+
+
+def _versions(piece: Piece, wanted: Sequence[Requirement]) -> str:
+    """What the extra asks of the piece's wheel, else of the toolkit that brings it."""
+    asked = {one.name: one.versions for one in wanted}
+    toolkit = asked.get("cuda-toolkit", "") if piece.pinned else ""
+    return asked.get(piece.wheel, toolkit)
+
+
+def _lacking(findings: Sequence[Finding]) -> list[str]:
+    """What of all that compiling takes is not there."""
+    needed = {"numba-cuda", _BINDINGS.name, *(piece.name for piece in NEEDED)}
+    return [one.name for one in findings if one.name in needed and one.verdict == "absent"]
+
+
+def _compiling(answer: Answer, lacking: Sequence[str]) -> Finding:
+    name = "device code"
+    if lacking:
+        return _finding(name, f"not tried without {', '.join(lacking)}", "absent", mend=PIP)
+    if "fault" in answer:
+        again = PIP.replace("install", "install --force-reinstall", 1)
+        return _finding(name, "failed", "wrong", answer["fault"], again)
+    count = answer["images"]
+    told = f"{count} kernel{'' if count == 1 else 's'} for {answer['architecture']}"
+    return _finding(name, f"{told} compiled in {answer['seconds']:.2f} s, without a GPU")
 
 
 def _driver(answer: Answer) -> Finding:

@@ -21,6 +21,7 @@ def diagnose() -> tuple[Finding, ...]:
         {
             "compiling": ("compiling",),
             "libraries": ("libraries", *_IMPORTED),
+            "device code": ("device code",),
             "driver": ("driver",),
         }
     )
@@ -32,7 +33,9 @@ def diagnose() -> tuple[Finding, ...]:
     found += packages.blas(libraries)
     found += processor.processor(compiling)
     found += [kernels.folder(), kernels.compiling(compiling, asked)]
-    found += cuda.cuda(asked, answers["driver"], compiling.get("targets", ()))
+    found += cuda.cuda(
+        asked, answers["driver"], answers["device code"], compiling.get("targets", ())
+    )
     return (*found, programs.browser())
 
 

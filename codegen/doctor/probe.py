@@ -73,6 +73,16 @@ def compiling() -> Answer:
     return answer
 
 
+def device_code() -> Answer:
+    """Compiles y[i] = x[i]·x[i] + 1 for a GPU, which need not be there: the seconds, the images and
+    their architecture."""
+    compiler = Lazy("codegen.compile")
+    start = time.perf_counter()
+    images = compiler.compile_program(_square_plus_one(), compiler.Options("cuda")).images
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "images": len(images), "architecture": images[0].architecture}
+
+
 def _square_plus_one() -> Program:
     x = Load(Ref("x", (at("i"),)), "float64")
     square = Apply("multiply", (x, x), "float64")
@@ -112,6 +122,7 @@ def _device(library: ctypes.CDLL, number: int) -> str:
 PROBES: Final[Mapping[str, Callable[..., Answer]]] = {
     "libraries": libraries,
     "compiling": compiling,
+    "device code": device_code,
     "driver": driver,
 }
 

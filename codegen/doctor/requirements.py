@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import platform
 import re
 import sys
 import tomllib
@@ -15,6 +16,7 @@ _TREE: Final = Path(__file__).parents[2]
 _REQUIREMENT: Final = re.compile(
     r"\s*([A-Za-z0-9._-]+)\s*(\[[^\]]*\])?\s*\(?([^;()]*)\)?\s*(;.*)?$"
 )
+_MACHINE: Final = "platform_machine", platform.machine()
 _CLAUSE: Final = re.compile(r"(~=|==|!=|<=|>=|<|>)\s*([0-9]+(?:\.[0-9]+)*)(\.\*)?")
 
 
@@ -86,13 +88,18 @@ def parse(line: str, extra: str = "") -> Requirement | None:
     if match is None or match[1] == PROJECT:
         return None
     marker = match[4] or ""
-    system = re.search(r"sys_platform\s*==\s*['\"](\w+)['\"]", marker)
-    if system and system[1] != sys.platform:
+    if not (_allows(marker, "sys_platform", sys.platform) and _allows(marker, *_MACHINE)):
         return None
     named = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", marker)
     versions = match[3].strip()
     text = f"{match[1]}{match[2] or ''}{versions}"
     return Requirement(match[1], versions, text, extra or (named[1] if named else ""))
+
+
+def _allows(marker: str, variable: str, here: str) -> bool:
+    """Whether a marker that compares a variable with some values, or does not, holds here."""
+    values = re.findall(rf"{variable}\s*==\s*['\"]([\w-]+)['\"]", marker)
+    return not values or here in values
 
 
 def meets(version: str, versions: str) -> bool:
