@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codegen.cpu.errors import CompileError
+from codegen.cuda.chains import Chain, chain
 from codegen.cuda.folds import fold
 from codegen.cuda.quads import quads, suits
 from codegen.cuda.teams import (
@@ -13,7 +14,6 @@ from codegen.cuda.teams import (
     Pending,
     Scope,
     barrier,
-    chain,
     comment,
     fits_a_thread,
     later,
@@ -64,10 +64,11 @@ def _in_order(scope: Scope, loop: Loop) -> None:
 def independent(scope: Scope, loop: Loop, reach: tuple[str, str]) -> None:
     """An Any loop from one number up to another, shared out among the members: to threads if they
     can run its iterations alone, to half-warps if not. A half-warp runs those one by one."""
-    writer, loops = scope.writer, chain(loop)
-    for one in loops:
+    writer = scope.writer
+    made = chain(loop, writer.operands.buffers)
+    for one in made.loops:
         comment(writer, one)
-    alone = fits_a_thread(loops[-1].body)
+    alone = fits_a_thread(made.body)
     if scope.team is ALONE or (scope.team is HALF and not alone):
         before = scope.pending
         with walked(writer, loop):
@@ -77,10 +78,24 @@ def independent(scope: Scope, loop: Loop, reach: tuple[str, str]) -> None:
         scope.pending |= before
         return
     scope.meet(later(scope, loop))
-    if scope.team is BLOCK and suits(loops, writer.operands.buffers):
-        quads(writer, loops, reach)
+    depth, known = writer.depth, 0
+    for let, extents in made.before:
+        # Only if an iteration comes that would compute it: what it loads may not be there.
+        names = [f"{reach[0]} < {reach[1]}", *map(writer.operands.number, extents[1:])][known:]
+        if names:
+            writer.line(f"if {' and '.join(names)}:")
+            writer.depth += 1
+            known += len(names)
+        plain(scope, let)
+    _shared(scope, made, reach, alone)
+    writer.depth = depth
+
+
+def _shared(scope: Scope, made: Chain, reach: tuple[str, str], alone: bool) -> None:
+    writer = scope.writer
+    if scope.team is BLOCK and suits(made.loops, made.body, writer.operands.buffers):
+        quads(writer, made.loops, made.body, reach)
         return
     by, team = (scope.team, ALONE) if alone else (HALVES, HALF)
-    assert alone or scope.team is BLOCK
-    with shared_out(writer, loops, by, reach):
-        body(scope.inner(team), loops[-1].body)
+    with shared_out(writer, made.loops, by, reach):
+        body(scope.inner(team), made.body)

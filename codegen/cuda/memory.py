@@ -139,3 +139,51 @@ def put_four(
 
     kind = pointer.dtype
     return types.void(pointer, types.int64, kind, kind, kind, kind), code
+
+
+def _inside(builder: Any, index: Any, lane: int, begin: Any, end: Any) -> tuple[Any, Any]:
+    """The index `lane` further on, and whether it lies between the two."""
+    place = builder.add(index, index.type(lane))
+    above = builder.icmp_signed(">=", place, begin)
+    return place, builder.and_(above, builder.icmp_signed("<", place, end))
+
+
+@intrinsic
+def some(typingctx: Any, pointer: Any, index: Any, begin: Any, end: Any) -> Any:
+    """As `four`, but of the elements from `begin` up to `end` only; the others are 0."""
+    result = types.UniTuple(pointer.dtype, 4)
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, index, begin, end = args
+        values = []
+        for lane in range(4):
+            place, inside = _inside(builder, index, lane, begin, end)
+            kind, before = pointer.type.pointee, builder.block
+            with builder.if_then(inside):
+                value, there = builder.load(builder.gep(pointer, [place])), builder.block
+            values.append(builder.phi(kind))
+            values[-1].add_incoming(value, there)
+            values[-1].add_incoming(ir.Constant(kind, 0), before)
+        return context.make_tuple(builder, result, values)
+
+    return result(pointer, types.int64, types.int64, types.int64), code
+
+
+@intrinsic
+def put_some(
+    typingctx: Any, pointer: Any, index: Any, begin: Any, end: Any,
+    first: Any, second: Any, third: Any, fourth: Any,
+) -> Any:  # fmt: skip
+    """As `put_four`, but only the elements from `begin` up to `end`."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, index, begin, end, *values = args
+        for lane, value in enumerate(values):
+            place, inside = _inside(builder, index, lane, begin, end)
+            with builder.if_then(inside):
+                builder.store(value, builder.gep(pointer, [place]))
+        return context.get_dummy_value()
+
+    kind = pointer.dtype
+    places = (types.int64, types.int64, types.int64)
+    return types.void(pointer, *places, kind, kind, kind, kind), code

@@ -44,11 +44,13 @@ from codegen.cuda.memory import (
     int64_restrict,
     offset,
     put_four,
+    put_some,
     shared_bool,
     shared_float32,
     shared_float64,
     shared_int32,
     shared_int64,
+    some,
 )
 from codegen.cuda.threads import block_barrier, from_across, from_lane, half_barrier, over, thread
 
@@ -59,9 +61,9 @@ __all__ = [
     "four", "from_across", "from_lane", "half_barrier", "int32_at", "int32_of_float",
     "int32_restrict", "int64_at", "int64_of_float", "int64_restrict", "isfinite", "log", "log1p",
     "maximum", "minimum", "offset", "over", "permuted", "power_2", "power_3", "power_4",
-    "power_float", "power_integer", "put_four", "remainder", "share", "shared_bool",
+    "power_float", "power_integer", "put_four", "put_some", "remainder", "share", "shared_bool",
     "shared_float32", "shared_float64", "shared_int32", "shared_int64", "sigmoid", "sign", "sin",
-    "sinh", "softplus", "square_root", "tan", "tanh", "thread",
+    "sinh", "softplus", "some", "square_root", "tan", "tanh", "thread",
 ]  # fmt: skip
 
 device_function = cuda.jit(device=True, forceinline=True)

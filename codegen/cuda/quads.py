@@ -2,7 +2,7 @@
 
 Where every array is reached at the same place of its memory, the nest is one loop over places, and
 needs no indices. The block's places are cut into fours that begin at multiples of four, since
-arrays begin at multiples of 16 bytes; what is left at both ends goes one by one.
+arrays begin at multiples of 16 bytes; of those at both ends only what is the block's own is moved.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from codegen.walk import nodes, root_of, scalars_of
 FOUR = 4
 
 
-def suits(loops: Sequence[Loop], buffers: Mapping[str, Buffer]) -> bool:
+def suits(
+    loops: Sequence[Loop], body: tuple[Statement, ...], buffers: Mapping[str, Buffer]
+) -> bool:
     """True for a nest of Lets and Stores in which every element touched stands at the same place as
     all others of its iteration, or is the same in all iterations and only read."""
     nest = _Nest(tuple(loops), buffers)
-    body = loops[-1].body
     if any(loop.start != 0 for loop in loops) or not all(isinstance(s, Let | Store) for s in body):
         return False
     stored = [one.ref for one in body if isinstance(one, Store)]
@@ -69,7 +70,7 @@ class _Nest:
             # What only one branch of a select reads need not be there in every iteration.
             if isinstance(node, Apply) and node.function == "select":
                 branches = (ref for branch in node.args[1:] for ref in _loaded(branch))
-                if any(self.in_place(r) and not self.in_place(r, whole=True) for r in branches):
+                if not all(self.in_place(ref, whole=True) for ref in branches):
                     return False
             if isinstance(node, Load) and not self.in_place(node.ref):
                 inside = list(nested_refs(node.ref))
@@ -89,10 +90,15 @@ def _axes(index: Index) -> Iterator[str]:
         yield from (symbol.name for symbol, _ in index.terms if isinstance(symbol, Axis))
 
 
-def quads(writer: Writer, loops: Sequence[Loop], reach: tuple[str, str]) -> None:
+def quads(
+    writer: Writer,
+    loops: Sequence[Loop],
+    body: tuple[Statement, ...],
+    reach: tuple[str, str],
+) -> None:
     """Writes the nest for a block, the outermost loop from one number up to another."""
-    made = _Writing(writer, _Nest(tuple(loops), writer.operands.buffers))
-    begin, end, place = (writer.fresh(letter) for letter in "ezq")
+    made = _Writing(writer, _Nest(tuple(loops), writer.operands.buffers), body)
+    begin, end, place, whole = (writer.fresh(letter) for letter in "ezqb")
     row = "1"
     if len(loops) > 1:
         row = writer.operands.product(tuple(loop.extent for loop in loops[1:]))
@@ -100,12 +106,8 @@ def quads(writer: Writer, loops: Sequence[Loop], reach: tuple[str, str]) -> None
     writer.line(f"{place} = ({begin} & -{FOUR}) + me * {FOUR}")
     writer.line(f"while {place} < {end}:")
     with writer.indented():
-        writer.line(f"if {place} >= {begin} and {place} + {FOUR} <= {end}:")
-        with writer.indented():
-            made.four(place)
-        writer.line("else:")
-        with writer.indented():
-            made.one_by_one(f"max({place}, {begin}), min({place} + {FOUR}, {end})")
+        writer.line(f"{whole} = {place} >= {begin} and {place} + {FOUR} <= {end}")
+        made.four(place, f"{begin}, {end}", whole)
         writer.line(f"{place} += {THREADS * FOUR}")
 
 
@@ -113,10 +115,7 @@ def quads(writer: Writer, loops: Sequence[Loop], reach: tuple[str, str]) -> None
 class _Writing:
     writer: Writer
     nest: _Nest
-
-    @property
-    def body(self) -> tuple[Statement, ...]:
-        return self.nest.loops[-1].body
+    body: tuple[Statement, ...]
 
     def root(self, ref: Ref) -> str:
         return root_of(ref.buffer, self.nest.buffers)
@@ -150,36 +149,50 @@ class _Writing:
         text = value(self.writer, self.placed(store.value))
         return f"uint8({text})" if self.nest.buffers[store.ref.buffer].dtype == "bool" else text
 
-    def four(self, place: str) -> None:
+    def four(self, place: str, reach: str, whole: str) -> None:
+        """The iterations at four places, or at those of them that are in the block's reach."""
         writer = self.writer
         held: dict[str, list[str]] = {}
-        for local, ref in self.read().items():
+        reads = self.read()
+        for local in reads:
             held[local] = [writer.fresh("a") for _ in range(FOUR)]
-            writer.line(f"{', '.join(held[local])} = four({self.pointer(ref)}, {place})")
+        loads = [(", ".join(held[local]), self.pointer(ref)) for local, ref in reads.items()]
+        self.either(
+            whole,
+            [f"{names} = four({pointer}, {place})" for names, pointer in loads],
+            [f"{names} = some({pointer}, {place}, {reach})" for names, pointer in loads],
+        )
         written: dict[str, tuple[Ref, list[str]]] = {}
         for lane in range(FOUR):
-            for local, ref in self.read().items():
+            for local, ref in reads.items():
                 writer.locals[local] = self.text(ref, held[local][lane])
-            for one in self.body:
-                if isinstance(one, Let):
-                    writer.bind(one.name, value(writer, self.placed(one.value)))
-                elif isinstance(one, Store):
-                    name, local = writer.fresh("v"), self.local(one.ref)
-                    writer.line(f"{name} = {self.stored(one)}")
-                    writer.locals[local] = self.text(one.ref, name)
-                    names = written.setdefault(local, (one.ref, []))[1]
-                    names[lane:] = [name]
-        for ref, names in written.values():
-            writer.line(f"put_four({self.pointer(ref)}, {place}, {', '.join(names)})")
+            self.lane(lane, written)
+        stores = [(self.pointer(ref), ", ".join(names)) for ref, names in written.values()]
+        self.either(
+            whole,
+            [f"put_four({pointer}, {place}, {names})" for pointer, names in stores],
+            [f"put_some({pointer}, {place}, {reach}, {names})" for pointer, names in stores],
+        )
 
-    def one_by_one(self, reach: str) -> None:
-        writer, place = self.writer, self.writer.fresh("i")
-        writer.line(f"for {place} in range({reach}):")
-        with writer.indented():
-            for local, ref in self.read().items():
-                writer.locals[local] = self.text(ref, f"{self.pointer(ref)}[{place}]")
-            for one in self.body:
-                if isinstance(one, Let):
-                    writer.bind(one.name, value(writer, self.placed(one.value)))
-                elif isinstance(one, Store):
-                    writer.line(f"{self.pointer(one.ref)}[{place}] = {self.stored(one)}")
+    def either(self, condition: str, yes: list[str], no: list[str]) -> None:
+        """The first lines where the condition holds, else the others."""
+        if not yes:
+            return
+        for test, lines in ((f"if {condition}:", yes), ("else:", no)):
+            self.writer.line(test)
+            with self.writer.indented():
+                for line in lines:
+                    self.writer.line(line)
+
+    def lane(self, lane: int, written: dict[str, tuple[Ref, list[str]]]) -> None:
+        """One of the four iterations; notes the names of what it stores."""
+        writer = self.writer
+        for one in self.body:
+            if isinstance(one, Let):
+                writer.bind(one.name, value(writer, self.placed(one.value)))
+            elif isinstance(one, Store):
+                name, local = writer.fresh("v"), self.local(one.ref)
+                writer.line(f"{name} = {self.stored(one)}")
+                writer.locals[local] = self.text(one.ref, name)
+                names = written.setdefault(local, (one.ref, []))[1]
+                names[lane:] = [name]

@@ -12,7 +12,8 @@ from codegen.cpu.expressions import Writer, element
 from codegen.cpu.operands import Operand, Operands
 from codegen.cpu.source import KernelSource
 from codegen.cuda.bodies import body, independent
-from codegen.cuda.teams import BLOCK, PLACES, Scope, chain, fits_a_thread, touched
+from codegen.cuda.chains import chain
+from codegen.cuda.teams import BLOCK, PLACES, Scope, fits_a_thread, touched
 from codegen.ir import STRANDS, Any, Buffer, Loop, Statement, Until
 
 HEADER: Final = """\
@@ -69,9 +70,9 @@ def nest(loop: Loop, buffers: Mapping[str, Buffer]) -> DeviceSource:
     writer.line(f"last = share(worker + 1, workers, {extent}, {tile})")
     scope = Scope(writer, BLOCK)
     independent(scope, loop, ("first", "last"))
-    loops = chain(loop)
-    threads = 1 if fits_a_thread(loops[-1].body) else STRANDS
-    work: tuple[Operand, ...] = (*(one.extent for one in loops), threads)
+    made = chain(loop, buffers)
+    threads = 1 if fits_a_thread(made.body) else STRANDS
+    work: tuple[Operand, ...] = (*(one.extent for one in made.loops), threads)
     return finished(writer, loop.label, work=work, shared=scope.shared[0])
 
 

@@ -20,10 +20,8 @@ from codegen.cpu.expressions import Writer, element, store, value
 from codegen.cuda.image import THREADS
 from codegen.ir import (
     STRANDS,
-    Any,
     Barrier,
     Buffer,
-    Contraction,
     Let,
     Loop,
     Statement,
@@ -151,26 +149,13 @@ def later(scope: Scope, statement: Statement) -> Pending:
 
 
 def fits_a_thread(statements: Sequence[Statement]) -> bool:
-    """True if one thread can run them alone: there is no fold among them."""
+    """True if one thread can run them alone: there is no fold among them, nor independent
+    iterations that others might take."""
     return all(
-        fits_a_thread(one.body) if isinstance(one, Loop) else not isinstance(one, Contraction)
+        isinstance(one.order, InOrder) and fits_a_thread(one.body)
         for one in statements
-    ) and not any(isinstance(one, Loop) and _folds(one) for one in statements)
-
-
-def _folds(loop: Loop) -> bool:
-    return not isinstance(loop.order, Any | InOrder)
-
-
-def chain(loop: Loop) -> tuple[Loop, ...]:
-    """The loop and the Any loops of which each is all that the one before it holds."""
-    found = [loop]
-    while len(found[-1].body) == 1:
-        (inner,) = found[-1].body
-        if not isinstance(inner, Loop) or not isinstance(inner.order, Any):
-            break
-        found.append(inner)
-    return tuple(found)
+        if isinstance(one, Loop)
+    )
 
 
 def comment(writer: Writer, loop: Loop) -> None:
