@@ -44,26 +44,38 @@ def contraction(
     # One pointer each, even of the same memory: they are reached by their place.
     given.pointers += [root_of(name, buffers) for name in pointers]
     writer = Writer(given)
-    _one_by_one(writer, statement, form, across)
+    _in_rows(writer, statement, form, across)
     made = finished(writer, statement.label, single=statement.tile is None)
-    return replace(made, work=(form.batch, form.rows, form.columns))
+    return replace(made, work=(form.batch, form.rows, form.columns), shared=40960)
 
 
-def _one_by_one(writer: Writer, statement: Contraction, form: MatrixForm, across: int) -> None:
-    """The elements are handed out to the threads one after the other."""
-    writer.line(
-        "first_batch, last_batch, first_row, last_row, first_column, last_column = parts("
-        f"worker, workers, n, n{across})"
-    )
-    writer.line("height, width = last_row - first_row, last_column - first_column")
-    writer.line("count = (last_batch - first_batch) * height * width")
-    writer.line("for place in range(cuda.threadIdx.x, count, 256):")
-    with writer.indented():
-        writer.line("batch = first_batch + place // (height * width)")
-        writer.line("row = first_row + place // width % height")
-        writer.line("column = first_column + place % width")
-        writer.line(f"result = dot_{statement.dtype}(n, p, batch, row, column)")
-        _finish(writer, statement, form)
+_ROWS = """\
+part = parts(worker, workers, n, n{across})
+batches, height, width = part[1] - part[0], part[3] - part[2], part[5] - part[4]
+form, shift = form_of(n, batches, height, width, FOUR)
+tiles, beside, below = number_of_tiles(form, shift, batches, height, width)
+for tile in range(tiles):
+    sums = four_{dtype}()
+    batch, row, column = rows_{dtype}(n, p, tile, form, shift, beside, below, part, sums)
+    for _ in range(4 if form == FOUR else 1):
+        if row < part[3] and column < part[5]:
+            result = sums[0]
+"""
+_AFTER_ROWS = """\
+        row += 1
+        next_sum(sums)
+"""
+
+
+def _in_rows(writer: Writer, statement: Contraction, form: MatrixForm, across: int) -> None:
+    """Each thread has one element, or four below one another, in registers."""
+    for line in _ROWS.format(across=across, dtype=statement.dtype).splitlines():
+        writer.line(line)
+    writer.depth += 3
+    _finish(writer, statement, form)
+    writer.depth -= 3
+    for line in _AFTER_ROWS.splitlines():
+        writer.line(line)
 
 
 def _finish(writer: Writer, statement: Contraction, form: MatrixForm) -> None:

@@ -1,11 +1,17 @@
-"""What the texts of contractions call: which part of the result a block makes, and its elements one
-by one.
+"""What the texts of contractions call: which part of the result a block makes, how it is cut into
+tiles, and where the threads' elements stand in them.
 
 Cells of `n` as `codegen.cpu.contraction_kernel` has them: the axis that is shared out (0 batch, 1
 rows, 2 columns), the extent of its first letter, how many of those are a tile (0: the first worker
 takes all), how many indices each of them is; batch, rows, columns; how many products; then for each
 product its depth and its strides in elements: left batch, row, depth, right batch, depth, column.
 The left and the right operand of product k are the cells 2 k and 2 k + 1 of `p`.
+
+A tile has one of five forms. FLAT: 256 elements in the order in which they are stored, one a
+thread, read from global memory, for products so shallow or matrices so small that nothing is gained
+by sharing what is read. ONE and FOUR: each thread has one element, or four below one another, of a
+tile as wide as the columns ask for. SMALL and LARGE: squares of 64 and 128, of which each thread
+has 4 x 4 and 8 x 8 elements.
 """
 
 # Numba types its decorators only in part.
@@ -13,47 +19,34 @@ The left and the right operand of product k are the cells 2 k and 2 k + 1 of `p`
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from llvmlite import ir
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
 
 from codegen.cuda.operations import device_function, share
 
-__all__ = [
-    "dot_float32",
-    "dot_float64",
-    "parts",
-    "total_depth",
-]
+__all__ = ["FLAT", "FOUR", "form_of", "number_of_tiles", "parts"]
 
-_WORDS = types.CPointer(types.int64)
-
-
-def _operand(kind: Any) -> Any:
-    """The intrinsic that makes a pointer of a cell of `p` so many elements further on."""
-    pointer = types.CPointer(kind)
-
-    @intrinsic
-    def operand(typingctx: Any, p: Any, cell: Any, offset: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            cells = context.get_value_type(pointer).as_pointer()
-            address = builder.load(builder.bitcast(builder.gep(args[0], [args[1]]), cells))
-            return builder.gep(address, [args[2]])
-
-        return pointer(_WORDS, types.int64, types.int64), code
-
-    return operand
+FLAT, ONE, FOUR, SMALL, LARGE = range(5)
+THREADS: Final = 256
+COLUMNS_TOGETHER: Final = 32
+"""Columns that stay together where blocks share them out."""
+_SHALLOW: Final = 16
+_FEW: Final = 128
+_NARROW: Final = 32
 
 
 @intrinsic
-def fused(typingctx: Any, left: Any, right: Any, sum_so_far: Any) -> Any:
-    """left * right + sum_so_far, rounded once."""
+def whole(typingctx: Any, number: Any, divisor: Any) -> Any:
+    """number // divisor; both are positive and below 2**32, which makes it a quick division."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fma(*args)
+        short = [builder.trunc(arg, ir.IntType(32)) for arg in args]
+        return builder.zext(builder.udiv(*short), ir.IntType(64))
 
-    return left(left, left, left), code
+    return types.int64(types.int64, types.int64), code
 
 
 @device_function
@@ -64,56 +57,82 @@ def parts(worker: Any, workers: Any, n: Any, columns_shared: Any) -> Any:
     is shared out, and worker % columns_shared its share of the columns that are left.
     """
     across = min(columns_shared, workers)
-    along = workers // across
-    place = worker // across
-    first, last = n[1] * 0, n[1]
+    along = whole(workers, across)
+    place = whole(worker, across)
+    beside = worker - place * across
+    first, last = types.int64(0), types.int64(0)
     if n[2] == 0:
-        last = last if place == 0 else first
+        if place == 0:
+            last = n[1]
     elif place < along:
         first, last = share(place, along, n[1], n[2]), share(place + 1, along, n[1], n[2])
-    else:
-        last = first
     first, last = first * n[3], last * n[3]
-    zero = n[1] * 0
-    batch, last_batch = (first, last) if n[0] == 0 else (zero, n[4])
-    row, last_row = (first, last) if n[0] == 1 else (zero, n[5])
-    column, last_column = (first, last) if n[0] == 2 else (zero, n[6])
-    width, beside = last_column - column, worker - place * across
-    last_column = column + share(beside + 1, across, width, 32)
-    column = column + share(beside, across, width, 32)
-    if place >= along:
-        last_column = column
+    batch, row, column = types.int64(0), types.int64(0), types.int64(0)
+    last_batch, last_row, last_column = n[4], n[5], n[6]
+    if n[0] == 0:
+        batch, last_batch = first, last
+    elif n[0] == 1:
+        row, last_row = first, last
+    else:
+        column, last_column = first, last
+    width = last_column - column
+    last_column = column + share(beside + 1, across, width, COLUMNS_TOGETHER)
+    column = column + share(beside, across, width, COLUMNS_TOGETHER)
     return batch, last_batch, row, last_row, column, last_column
 
 
 @device_function
 def total_depth(n: Any) -> Any:
     """The depths of all products together."""
-    depth = n[7] * 0
+    depth = types.int64(0)
     for product in range(n[7]):
         depth += n[8 + 7 * product]
     return depth
 
 
-def _dot(kind: Any) -> Any:
-    """The function that gives one element: one chain of fused multiply-adds over the depths of all
-    products, in order."""
-    operand = _operand(kind)
-
-    @device_function
-    def dot(n: Any, p: Any, batch: Any, row: Any, column: Any) -> Any:
-        total = kind(0)
-        for product in range(n[7]):
-            cell = 8 + 7 * product
-            along, down = n[cell + 3], n[cell + 5]
-            left = operand(p, 2 * product, batch * n[cell + 1] + row * n[cell + 2])
-            right = operand(p, 2 * product + 1, batch * n[cell + 4] + column * n[cell + 6])
-            for place in range(n[cell]):
-                total = fused(left[place * along], right[place * down], total)
-        return total
-
-    return dot
+@device_function
+def form_of(n: Any, batches: Any, height: Any, width: Any, largest: Any) -> Any:
+    """The form of all tiles of a part, up to `largest`, and the binary logarithm of their width."""
+    shift = types.int64(3)
+    while shift < 7 and (types.int64(1) << shift) < width:
+        shift += 1
+    form = types.int64(FOUR)
+    if total_depth(n) <= _SHALLOW or (batches > 1 and height * width <= _FEW):
+        form = types.int64(FLAT)
+    elif height << shift <= THREADS:
+        form = types.int64(ONE)
+    elif largest >= SMALL and width > _NARROW and height > _NARROW:
+        form, shift = types.int64(SMALL), types.int64(6)
+        if largest >= LARGE and width > 64 and height > 64:
+            form, shift = types.int64(LARGE), types.int64(7)
+    return form, shift
 
 
-dot_float32 = _dot(types.float32)
-dot_float64 = _dot(types.float64)
+@device_function
+def height_of(form: Any, shift: Any) -> Any:
+    """How many rows a tile has that is not FLAT."""
+    if form >= SMALL:
+        return types.int64(1) << shift
+    return types.int64(THREADS if form == ONE else 4 * THREADS) >> shift
+
+
+@device_function
+def number_of_tiles(form: Any, shift: Any, batches: Any, height: Any, width: Any) -> Any:
+    """How many tiles a part has, and how many stand beside one another and below one another."""
+    if batches <= 0 or height <= 0 or width <= 0:
+        return types.int64(0), types.int64(1), types.int64(1)
+    if form == FLAT:
+        count = whole(batches * height * width + (THREADS - 1), types.int64(THREADS))
+        return count, types.int64(1), types.int64(1)
+    high = height_of(form, shift)
+    beside = (width + (types.int64(1) << shift) - 1) >> shift
+    below = whole(height + high - 1, high)
+    return batches * below * beside, beside, below
+
+
+@device_function
+def tile_at(tile: Any, beside: Any, below: Any) -> Any:
+    """Which batch, which of the tiles below and which of those beside one another it is."""
+    above = whole(tile, beside)
+    batch = whole(above, below)
+    return batch, above - batch * below, tile - above * beside
