@@ -61,7 +61,7 @@ def _plain(function: Any) -> Builder:
         sources = [binder.source(operand, t) for operand in i.operands[1:]]
         target = binder.target(i.operands[0], t)
         if isinstance(function, np.ufunc) and target.dtype == sources[0].dtype:
-            return lambda where: function(*sources, target, where=where)
+            return lambda where: function(*sources, out=target, where=where)
         return lambda where: commit(target, function(*sources), where)
 
     return builder
