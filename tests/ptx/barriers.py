@@ -83,8 +83,18 @@ class Barriers:
         if not barrier.waits:
             machine.put(following, mask.copy())
         arrival = Arrival(barrier, mask, following if barrier.waits else None, count, votes)
-        self.waiting.setdefault(number, []).append(arrival)
+        self._add(self.waiting.setdefault(number, []), arrival)
         self.settle(number)
+
+    def _add(self, arrivals: list[Arrival], new: Arrival) -> None:
+        """Lanes of a warp may come to one instruction one after the other."""
+        for old in arrivals:
+            if old.barrier is new.barrier and old.count == new.count and old.next is not None:
+                old.mask = old.mask | new.mask
+                if old.votes is not None:
+                    old.votes = old.votes | new.votes
+                return
+        arrivals.append(new)
 
     def _uniform(self, values: Array, lanes: Array, i: Instruction) -> int:
         first = int(values[lanes[0]])
