@@ -148,7 +148,8 @@ class Barriers:
         mask = np.logical_or.reduce([arrival.mask for arrival in arrivals])
         warps = mask.reshape(-1, WARP)
         living = machine.live.reshape(-1, WARP)
-        whole = (warps == living).all(axis=1) & living.any(axis=1)
+        # Threads that need not wait may have ended since.
+        whole = (warps | ~living).all(axis=1) & warps.any(axis=1)
         arrived = WARP * whole.reshape(machine.blocks, -1).sum(axis=1)
         blocks = np.flatnonzero(arrived == count)
         if not blocks.size:
@@ -207,7 +208,7 @@ class Barriers:
             return
         seen = np.zeros(machine.blocks * machine.warps, bool) if ended is None else ended
         for arrival in arrivals:
-            if not arrival.barrier.aligned:
+            if arrival.next is None or not arrival.barrier.aligned:
                 continue
             warps = (arrival.mask & inside).reshape(-1, WARP).any(axis=1)
             bad = warps & seen

@@ -170,10 +170,7 @@ class Order:
             self.pending[warp] = row if old is None else np.maximum(old, row)
 
     def _learn(self, warp: int, row: Array) -> None:
-        # What others know of this warp orders nothing among its own lanes.
-        own = self.knows[warp, warp]
         np.maximum(self.knows[warp], row, out=self.knows[warp])
-        self.knows[warp, warp] = own
         self._lowest(self.knows[warp])
 
 
