@@ -17,6 +17,7 @@ from symnet.check import check_grad as check_grad
 from symnet.check import equivalent as equivalent
 from symnet.compile import Function as Function
 from symnet.compile import compile as compile
+from symnet.compile import to_device as to_device
 from symnet.cost import explain as explain
 from symnet.diff import derivative as derivative
 from symnet.diff import grad as grad

@@ -19,14 +19,21 @@ from symnet.lazy import cuda_utilities
 from symnet.sizes import show_shape
 
 Array = np.ndarray[Any, Any]
+ALIGNMENT = 16
+"""Bytes: kernels read four float32 at once."""
 
 
 class Memory(Protocol):
-    """What a GPU's memory does for arrays."""
+    """A GPU's memory. What is copied is C-contiguous; who reads waits for all that was started."""
 
-    def allocate(self, count: int) -> int: ...
-    def free(self, address: int) -> None: ...
+    def take(self, count: int) -> int:
+        """The address of so many bytes, whatever they hold."""
+
+    def give(self, count: int, address: int) -> None:
+        """Takes back what `take` gave."""
+
     def upload(self, address: int, array: Array) -> None: ...
+
     def download(self, array: Array, address: int) -> None: ...
 
 
@@ -77,8 +84,8 @@ class DeviceArray:
     def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         count = prod(shape) * dtype.itemsize
         self._memory = memory
-        self.placed = Placed(memory.allocate(count), shape, dtype)
-        weakref.finalize(self, memory.free, self.placed.address).atexit = False
+        self.placed = Placed(memory.take(count), shape, dtype)
+        weakref.finalize(self, memory.give, count, self.placed.address).atexit = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -148,13 +155,19 @@ def placed_of(name: str, data: object) -> Placed | None:
         raise FeedError(f"{name} is fed a masked array on the GPU; fill it first")
     if not dtype.isnative:
         raise FeedError(f"{name} is fed {dtype} on the GPU, whose bytes are in the other order")
+    address = int(shown["data"][0] or 0)
+    if address % ALIGNMENT:
+        raise FeedError(
+            f"{name} is fed an array on the GPU that begins at no multiple of {ALIGNMENT} bytes, "
+            "as a part of another may; copy it there first"
+        )
     strides = shown.get("strides")
     if strides is not None and not _contiguous(shape, tuple(strides), dtype.itemsize):
         raise FeedError(
             f"{name} is fed a strided array on the GPU; make it contiguous there, for instance "
             "with .contiguous() or cupy.ascontiguousarray"
         )
-    return Placed(int(shown["data"][0] or 0), shape, dtype, data)
+    return Placed(address, shape, dtype, data)
 
 
 def _contiguous(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> bool:

@@ -35,5 +35,9 @@ class TrainingError(SymnetError, ValueError):
     """A training that cannot start or go on as asked."""
 
 
+class DeviceError(SymnetError, RuntimeError):
+    """There is no GPU to run on, or it reported a fault."""
+
+
 class ParseError(SymnetError, ValueError):
     """Text that is not a formula of our grammar."""

@@ -36,6 +36,11 @@ class Bound:
     notes: tuple[str, ...]
     placed: dict[Expr, Placed] = field(default_factory=dict)
 
+    def on_host(self, fetch: Fetch | None) -> Bound:
+        """The same with all arrays on the host."""
+        arrays = {leaf: _on_host(array, fetch) for leaf, array in self.placed.items()}
+        return Bound({**self.arrays, **arrays}, self.sizes, self.notes)
+
 
 def feeds_of(feeds: object) -> Feeds:
     """The feeds, none for None; FeedError for anything but a mapping."""

@@ -41,4 +41,4 @@ class Held(Mapping[str, Array]):
         array[...] = given
 
     def __repr__(self) -> str:
-        return "{" + ", ".join(f"{n}: {show_shape(a.shape)}" for n, a in self.items()) + "}"
+        return "{" + ", ".join(f"{n}: {show_shape(a.shape)}" for n, a in self._arrays.items()) + "}"

@@ -38,7 +38,7 @@ def test_replicas_equal_single_fits_to_the_bit(trainer: sn.Trainer) -> None:
 
 
 def test_replicas_compile_nothing_of_their_own_and_stop_by_themselves(trainer: sn.Trainer) -> None:
-    trainer.fit_many(DATA, seeds=[1], epochs=1)
+    trainer.fit_many(DATA, seeds=[1], epochs=1, validation=0.25)
     compiled = trainer.compiles
     runs = trainer.fit_many(
         DATA,

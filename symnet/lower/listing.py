@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from codegen.cache import key_of
 from codegen.cpu.source import KernelSource
+from codegen.executables import AnyExecutable
 from codegen.ir import (
     Barrier,
     Contraction,
@@ -23,7 +24,7 @@ from codegen.ir import (
     Until,
     is_driver,
 )
-from codegen.runtime import CompiledKernel, Executable
+from codegen.runtime import CompiledKernel
 from codegen.walk import buffers_of
 from symnet.expr import Expr, topological
 from symnet.formula.text import TextPrinter
@@ -36,6 +37,41 @@ from symnet.sizes import Shape, show_shape
 
 ASSIGNED = "←"
 _counted: dict[str, Instructions] = {}
+
+
+class Resources(Protocol):
+    """What an image takes: registers of a thread, and bytes."""
+
+    registers: int
+    stack_bytes: int
+    spill_load_bytes: int
+    spill_store_bytes: int
+    shared_bytes: int
+
+
+class Image(Protocol):
+    """A kernel as a GPU loads it: `codegen.cuda.image` says more, but takes time to load."""
+
+    @property
+    def entry(self) -> str: ...
+    @property
+    def resources(self) -> Resources: ...
+    @property
+    def shared(self) -> int: ...
+
+
+class DeviceKernel(Protocol):
+    """One function of a program for a GPU, and the image that contains it."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def image(self) -> Image: ...
+
+
+Compiled = CompiledKernel | DeviceKernel
 
 
 @dataclass(frozen=True)
@@ -60,12 +96,12 @@ class Part:
     operands: tuple[str, ...]
     text: str
     products: CompiledKernel | None
-    kernel: CompiledKernel
+    kernel: Compiled
 
     @property
-    def instructions(self) -> Instructions:
-        """What it came to."""
-        return instructions(self.kernel)
+    def came_to(self) -> str:
+        """What it came to, in words."""
+        return came_to(self.kernel)
 
     def lines(self) -> list[str]:
         """Formulas and origins, or the label, as lines of text; what is defined element by element
@@ -94,11 +130,29 @@ class Part:
 
 
 def instructions(kernel: CompiledKernel) -> Instructions:
-    """What a kernel came to. The first look compiles it anew, since only the object is kept."""
+    """What a kernel of the CPU came to. The first look compiles it anew, since only the object is
+    kept."""
     key = kernel.kernel.key
     if key not in _counted:
         _counted[key] = count_instructions(kernel.assembly)
     return _counted[key]
+
+
+def came_to(kernel: Compiled) -> str:
+    """The instructions of a kernel of the CPU; what the image of one of a GPU takes."""
+    if isinstance(kernel, CompiledKernel):
+        return str(instructions(kernel))
+    return f"in {kernel.image.entry}: {resources(kernel.image)}"
+
+
+def resources(image: Image) -> str:
+    """The registers, the shared memory and the spilled bytes of an image, in words."""
+    took = image.resources
+    spilled = took.spill_load_bytes + took.spill_store_bytes
+    spills = f"{spilled} bytes spilled" if spilled else "no spills"
+    stack = f", {took.stack_bytes} bytes of stack" if took.stack_bytes else ""
+    shared = took.shared_bytes + image.shared
+    return f"{took.registers} registers, {spills}{stack}, {shared} bytes of shared memory"
 
 
 def shared(parts: Sequence[Part]) -> list[CompiledKernel]:
@@ -111,13 +165,19 @@ def commented(parts: Sequence[Part]) -> str:
     """The Python of all kernels, each once, under what it computes wherever it is used."""
     uses: dict[str, list[Part]] = {}
     for part in parts:
-        uses.setdefault(part.kernel.kernel.key, []).append(part)
+        uses.setdefault(essence(part.text), []).append(part)
     texts = []
     for group in uses.values():
         heads = ["".join(f"# {line}\n" for line in part.heading()) for part in group]
         texts.append("#\n".join(heads) + group[0].code)
     texts += [f"# {kernel.label}\n{kernel.source}" for kernel in shared(parts)]
     return "\n\n".join(texts)
+
+
+def essence(text: str) -> str:
+    """A text without its comments: two of the same essence are the same machine code."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.lstrip().startswith("#"))
 
 
 def _without_comments(text: str) -> str:
@@ -182,13 +242,13 @@ class _Lister:
     """One listing in the making: one set of names for all kernels."""
 
     def __init__(
-        self, lowered: Lowered, executable: Executable, names: Mapping[Expr, Formula]
+        self, lowered: Lowered, executable: AnyExecutable, names: Mapping[Expr, Formula]
     ) -> None:
         self.lowered = lowered
         self.groups = list(_groups(executable.program, executable.launch.kernels))
-        self.compiled = {kernel.kernel.key: kernel for kernel in executable.kernels}
-        sums = executable.launch.products
-        self.products = {each.label: self.compiled[key_of(each.text)] for each in sums}
+        kernels: Sequence[Compiled] = executable.kernels
+        self.compiled = {essence(kernel.source): kernel for kernel in kernels}
+        self.products = {k.label: k for k in kernels if isinstance(k, CompiledKernel)}
         self.translator = Translator(lowered.stored.values())
         # A name counts from the line on that says what it stands for; those of the user always do.
         self.symbols: dict[Expr, Formula] = {**names, **self.translator.named}
@@ -224,17 +284,18 @@ class _Lister:
             news = [name for name in written if self._first(name)]
             formulas = self._formulas(news, loaded)
             origins = dict.fromkeys(str(n.origin) for n in nodes if n.args)
-            read = [f.buffer for one in group for f in _factors(one)]
+            dtypes = [each.dtype for each in group if isinstance(each, Contraction)]
+            products = self.products.get(f"products of {dtypes[0]} matrices") if dtypes else None
+            # Of a GPU, one kernel makes the products and finishes them.
+            read = [f.buffer for one in group for f in _factors(one)] if products else []
             operands = tuple(self._operand(name) for name in (*source.buffers, *read))
             inner = frozenset(self._between(nodes, loaded))
-            kernel = self.compiled[key_of(source.text)]
+            kernel = self.compiled[essence(source.text)]
             label = self._copied(nodes) if nodes and not formulas else source.label
             if any(isinstance(each, Until) for each in group):
                 label = f"stops the training where {', '.join(operands)} is true"
             shapes = tuple(self.shapes.get(formula, "") for formula in formulas)
             shown = formulas, shapes, inner, tuple(origins), label, operands
-            dtypes = [each.dtype for each in group if isinstance(each, Contraction)]
-            products = self.products[f"products of {dtypes[0]} matrices"] if dtypes else None
             yield Part(*shown, source.text, products, kernel)
 
     def _first(self, name: str) -> bool:
@@ -309,7 +370,7 @@ class _Lister:
 
 
 def listing(
-    lowered: Lowered, executable: Executable, names: Mapping[Expr, Formula] | None = None
+    lowered: Lowered, executable: AnyExecutable, names: Mapping[Expr, Formula] | None = None
 ) -> tuple[Part, ...]:
     """Every kernel with what it computes, in the order in which they run.
 

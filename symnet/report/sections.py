@@ -17,7 +17,7 @@ from symnet.formula.html import Row
 from symnet.formula.mathml import MathMLPrinter, equation, name_mathml
 from symnet.formula.mathml import math as mathml
 from symnet.formula.tree import Definition, Relation
-from symnet.lower import Part, instructions, shared
+from symnet.lower import Part, came_to, essence, shared
 from symnet.ops.leaves import PARAMETER, leaves
 from symnet.sizes import Dimension, show_shape
 
@@ -173,7 +173,7 @@ def machine(rows: Sequence[Row], parts: Sequence[Part], links: Mapping[str, Sequ
     cards = [_card(part, place, by_kernel.get(place, ()), seen) for place, part in enumerate(parts)]
     cards += [
         f'<li class="linked"><div class="label">{escape(kernel.label)}, for all that finish them'
-        f'</div><div class="label">{escape(str(instructions(kernel)))}</div>'
+        f'</div><div class="label">{escape(came_to(kernel))}</div>'
         f"<details><summary>source</summary><pre><code>{escape(_essential(kernel.source))}"
         "</code></pre></details></li>"
         for kernel in shared(parts)
@@ -194,7 +194,7 @@ def _card(part: Part, place: int, lines: Sequence[str], seen: dict[str, int]) ->
     )
     formulas = formulas or f'<div class="label">{escape(part.label or "…")}</div>'
     origins = ", ".join(dict.fromkeys(map(_short, part.origins)))
-    key = part.kernel.kernel.key
+    key = essence(part.text)
     operands = ", ".join(f"p{k} {name}" for k, name in enumerate(part.operands))
     head = f'<div class="label">{escape(origins)}</div>' if origins else ""
     if key in seen:
@@ -207,7 +207,7 @@ def _card(part: Part, place: int, lines: Sequence[str], seen: dict[str, int]) ->
         seen[key] = place
         products = f"; finishes {part.products.label}" if part.products is not None else ""
         body = (
-            f'<div class="label">{escape(str(part.instructions) + products)}</div>'
+            f'<div class="label">{escape(part.came_to + products)}</div>'
             f"<details><summary>source</summary><pre><code># {escape(operands)}\n"
             f"{escape(_essential(part.code))}</code></pre></details>"
         )

@@ -1,14 +1,19 @@
-"""What a fit was asked for."""
+"""What a fit was asked for, and what a step shows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from symnet.feeds import Feeds
 from symnet.train.data import Data
 from symnet.train.fit import Callback
 from symnet.train.stopping import Rule
+
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -34,3 +39,12 @@ class Ready:
     held_out: Feeds | None
     data: Data
     rules: Sequence[Rule]
+
+
+class Watched(NamedTuple):
+    """One step, looked at: the loss before it, the gradients by parameter name, and the values
+    after it of everything it updates, by name."""
+
+    loss: float
+    gradients: dict[str, Array]
+    updates: dict[str, Array]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from symnet.device_arrays import Fetch, Placed
 from symnet.errors import FeedError, TrainingError
 from symnet.expr import Expr
 from symnet.feeds import Feeds, bind, limits_of
@@ -33,9 +34,9 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Data:
-    """Arrays by input, named sizes, the sampled ones, held-out arrays, and notes."""
+    """Arrays by input, named sizes, the sampled ones, and notes."""
 
-    arrays: dict[Expr, Array]
+    arrays: dict[Expr, Array | Placed]
     sizes: dict[str, int]
     sampled: dict[str, Sampled]
     notes: tuple[str, ...]
@@ -96,25 +97,30 @@ def prepare(
     feeds: Feeds,
     batch_size: object,
     drop_last: bool,
+    fetch: Fetch | None = None,
 ) -> Data:
-    """The data of a fit; FeedError or TrainingError names what does not fit."""
-    bound = bind(inputs, feeds, limits=limits_of(outputs), allow_nan=False, allow_empty=False)
-    arrays = {leaf: np.ascontiguousarray(array) for leaf, array in bound.arrays.items()}
+    """The data of a fit; FeedError or TrainingError names what does not fit. fetch: as in `bind`;
+    what is on the GPU is used where it is."""
+    limits = limits_of(outputs)
+    bound = bind(inputs, feeds, limits=limits, allow_nan=False, allow_empty=False, fetch=fetch)
+    arrays: dict[Expr, Array | Placed] = {**bound.placed}
+    arrays |= {leaf: np.ascontiguousarray(array) for leaf, array in bound.arrays.items()}
     sampled = _plan(inputs, batch_size, bound.sizes, drop_last)
     return Data(arrays, bound.sizes, sampled, bound.notes)
 
 
 def hold_out(
-    inputs: Sequence[Expr], feeds: Feeds, share: float, seed: int
+    inputs: Sequence[Expr], feeds: Feeds, share: float, seed: int, fetch: Fetch | None = None
 ) -> tuple[dict[Expr, Array], dict[Expr, Array]]:
-    """The rows kept for training and a random share of rows for validation, drawn by the seed."""
+    """The rows kept for training and a random share of rows for validation, drawn by the seed; both
+    on the host."""
     names = row_sizes(inputs)
     if not 0 < share < 1 or len(names) != 1:
         raise TrainingError(
             f"validation={share}: a share lies between 0 and 1 and needs one size of rows, "
             f"the inputs have {', '.join(names) or 'none'}; give validation feeds instead"
         )
-    bound = bind(inputs, feeds, allow_empty=False)
+    bound = bind(inputs, feeds, allow_empty=False, fetch=fetch).on_host(fetch)
     rows = bound.sizes[names[0]]
     kept_out = round(rows * share)
     if not 0 < kept_out < rows:

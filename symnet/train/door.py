@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from symnet.device_arrays import Fetch
 from symnet.errors import FeedError, TrainingError
 from symnet.expr import Expr
-from symnet.ops.leaves import INPUT, leaves
+from symnet.feeds import Bound, Feeds, bind, limits_of
+from symnet.ops.leaves import INPUT, leaves, training
 from symnet.train.fit import Callback
 
 
@@ -65,4 +67,31 @@ def check_feeds(feeds: object, parameters: Mapping[str, Expr]) -> None:
             raise FeedError(
                 f"{name} is a parameter of this trainer, not data; "
                 f"trainer.parameters[{name!r}] = value sets it"
+            )
+
+
+def bound(
+    nodes: Sequence[Expr],
+    feeds: Feeds,
+    parameters: Mapping[str, Expr],
+    fetch: Fetch | None,
+    allow_nan: bool,
+    allow_empty: bool,
+) -> Bound:
+    """Data for the inputs of expressions, checked; FeedError says what does not fit."""
+    check_feeds(feeds, parameters)
+    required = [leaf for leaf in leaves(nodes, INPUT) if leaf is not training]
+    limits = limits_of(nodes)
+    return bind(
+        required, feeds, limits=limits, allow_nan=allow_nan, allow_empty=allow_empty, fetch=fetch
+    )
+
+
+def check_own(reached: Iterable[Expr], held: Collection[Expr], names: Iterable[str]) -> None:
+    """TrainingError if what is reached has a parameter of another model: names are our own."""
+    for leaf in reached:
+        if leaf.op is not INPUT and leaf not in held:
+            raise TrainingError(
+                f"{leaf.name} (made at {leaf.origin}) is a parameter of another model; this "
+                f"trainer has {', '.join(names)}"
             )

@@ -10,7 +10,8 @@ import numpy as np
 
 from codegen.choice import TRIAL
 from codegen.compile import Options, compile_program
-from codegen.runtime import Executable, Outcome
+from codegen.executables import AnyExecutable
+from codegen.runtime import Outcome
 from symnet.expr import Expr
 from symnet.guard import watched
 from symnet.lower import Lowered, Training, lower_training
@@ -32,7 +33,7 @@ class Compiled:
     """
 
     lowered: Lowered
-    executable: Executable
+    executable: AnyExecutable
     tests: int
     messages: tuple[str, ...]
 
@@ -84,8 +85,8 @@ class Loop:
         self._histories = {
             key: np.zeros(CAPACITY, kinds[name]) for key, name in lowered.histories.items()
         }
-        fed = {training: np.ones((), bool), **extra, **data.arrays}
-        arrays: dict[str, Array] = dict(lowered.constants)
+        fed: dict[Expr, Any] = {training: np.ones((), bool), **extra, **data.arrays}
+        arrays: dict[str, Any] = dict(lowered.constants)
         for leaf, name in lowered.leaves.items():
             arrays[name] = fed[leaf] if leaf.op is INPUT else held[leaf]
         for key, name in lowered.histories.items():

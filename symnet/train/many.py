@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
 
 from codegen.fleet import Fleet
+from codegen.runtime import Binding
 from symnet.errors import TrainingError
 from symnet.held import Held
 from symnet.ops.core import is_number
@@ -84,16 +85,29 @@ def plan(seeds: Iterable[int], rate: object) -> list[tuple[int, float | None]]:
     return list(zip(numbers, rates, strict=True))
 
 
-def run_together(fits: Sequence[Fit], workers: int) -> None:
-    """Runs every fit to its end, chunk by chunk: all in one native call, one worker each."""
-    fleet = Fleet(workers)
+def run_in_turn(begin: Sequence[Callable[[], Fit]]) -> list[History]:
+    """Runs one fit after the other to its end; only one at a time takes memory."""
+    histories = []
+    for make in begin:
+        fit = make()
+        fit.run()
+        histories.append(fit.history)
+    return histories
+
+
+def run_together(begin: Sequence[Callable[[], Fit]], workers: int) -> list[History]:
+    """Runs every fit, all of the CPU, to its end, chunk by chunk: all in one native call, one
+    worker each."""
+    fleet, fits = Fleet(workers), [make() for make in begin]
     for fit in fits:
         fit.begin()
     while asked := [(fit, wanted) for fit in fits if (wanted := fit.wanted()) is not None]:
         share = min(workers, len(asked)) / len(asked)
         sizes = [fit.loop.sizes(*wanted, CHUNK_SECONDS * share) for fit, wanted in asked]
-        outcomes = fleet.run([fit.loop.binding for fit, _ in asked], sizes)
+        bindings = [fit.loop.binding for fit, _ in asked]
+        outcomes = fleet.run([each for each in bindings if isinstance(each, Binding)], sizes)
         for (fit, _), own, outcome in zip(asked, sizes, outcomes, strict=True):
             fit.take(fit.loop.chunk(own, outcome, share))
     for fit in fits:
         fit.end()
+    return [fit.history for fit in fits]

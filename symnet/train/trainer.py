@@ -5,17 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from codegen.compile import Options
+from codegen.executables import AnyExecutable
 from codegen.machine import this_machine
-from symnet.compile import Function, options_of, refuse_unknown, starting_values_of
+from symnet.compile import (
+    Function,
+    faults_told,
+    memory_of,
+    options_of,
+    refuse_unknown,
+    starting_values_of,
+)
+from symnet.device_arrays import Fetch, Memory, fetch
 from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import TrainingError
 from symnet.expr import Expr, topological
-from symnet.feeds import Bound, Feeds, bind, limits_of
+from symnet.feeds import Bound, Feeds
 from symnet.formula.tree import Formula
 from symnet.held import Held
 from symnet.lower import Part, listing
@@ -26,12 +36,12 @@ from symnet.simplify import stabilize
 from symnet.step import make_step
 from symnet.stop import gradient_norm
 from symnet.train import door
-from symnet.train.asked import Asked, Ready
+from symnet.train.asked import Asked, Ready, Watched
 from symnet.train.data import Data, hold_out, prepare
 from symnet.train.fit import Callback, Fit, Interrupts
 from symnet.train.history import History
 from symnet.train.loop import Compiled, Loop, compile_training
-from symnet.train.many import Run, Runs, plan, run_together
+from symnet.train.many import Run, Runs, plan, run_in_turn, run_together
 from symnet.train.model import Model, bound_input, build
 from symnet.train.past import Past
 from symnet.train.progress import Progress
@@ -43,21 +53,16 @@ Array = np.ndarray[Any, Any]
 NORM_BOUND = bound_input("stop.gradient_norm")
 
 
-class Watched(NamedTuple):
-    """One step, looked at: the loss before it, the gradients by parameter name, and the values
-    after it of everything it updates, by name."""
-
-    loss: float
-    gradients: dict[str, Array]
-    updates: dict[str, Array]
-
-
 class Trainer:
     """Trains the parameters of a scalar loss.
 
     loss: a scalar Expr. optimizer: of `sn.optim`. parameters: those to train, all by default.
-    metrics: name -> scalar Expr, measured with the loss. target: "cpu". threads: workers that
+    metrics: name -> scalar Expr, measured with the loss. target: "cpu" or "cuda". precision: of
+    the factors of matrix products on a GPU, as in `sn.compile`. threads: workers of the CPU that
     share each loop. seed: decides starting values, shuffling and held-out shares.
+
+    On a GPU, data, parameters and optimizer state are there for a whole fit, and the arrays here
+    are brought up to date before validation, stop rules and callbacks look, and at its end.
     """
 
     def __init__(
@@ -68,10 +73,11 @@ class Trainer:
         parameters: Sequence[Expr] | None = None,
         metrics: Mapping[str, Expr] | None = None,
         target: str = "cpu",
+        precision: str = "float32",
         threads: int | None = None,
         seed: int = 0,
     ) -> None:
-        options = options_of(target, threads)
+        options = options_of(target, threads, precision)
         chosen: object = parameters
         if isinstance(chosen, (list, tuple)) and not chosen:
             raise TrainingError("parameters=[] leaves nothing to train; None takes all of the loss")
@@ -86,10 +92,10 @@ class Trainer:
         refuse_unknown([model.loss, *model.metrics.values()])
         door.check_rate(model.rate)
         self.model, self._rule, self._options = model, rule, options
+        self._memory: Memory | None = None
         self._step = make_step({**model.measured(), "rate": model.rate}, model.updates)
         self._programs: dict[tuple[Any, ...], Compiled] = {}
         self._functions: dict[tuple[Any, ...], Function] = {}
-        self.compiles = 0
         self.seed = door.seed_of(seed)
         self.reset()
 
@@ -115,11 +121,19 @@ class Trainer:
         return {str(leaf.name): leaf for leaf in self.model.parameters}
 
     @property
+    def _executables(self) -> list[AnyExecutable]:
+        programs = [made.executable for made in self._programs.values()]
+        return programs + [function.executable for function in self._functions.values()]
+
+    @property
     def kernels(self) -> int:
         """How many kernels its programs use so far; `compiles` of them were compiled anew."""
-        programs = [made.executable for made in self._programs.values()]
-        programs += [function.executable for function in self._functions.values()]
-        return len({kernel.source for program in programs for kernel in program.kernels})
+        return len({kernel.source for each in self._executables for kernel in each.kernels})
+
+    @property
+    def compiles(self) -> int:
+        """How many kernels had to be compiled so far; the others came from the cache."""
+        return sum(each.compiled for each in self._executables)
 
     def fit(
         self,
@@ -162,8 +176,9 @@ class Trainer:
         """Trains one replica of the network for each seed, several at a time, one worker each.
 
         Every replica starts anew, and gives to the bit what a trainer of that seed gives by
-        itself; this trainer's own parameters stay as they are. rate: None for the optimizer's,
-        one number, or one for each seed. The rest is as in `fit`.
+        itself; this trainer's own parameters stay as they are. On a GPU they are trained one after
+        the other. rate: None for the optimizer's, one number, or one for each seed. The rest is as
+        in `fit`.
         """
         asked = Asked(epochs, batch_size, shuffle, drop_last, validation, stop, (), False)
         pairs, interrupts = plan(seeds, rate), Interrupts()
@@ -171,13 +186,15 @@ class Trainer:
         # A held-out share is drawn anew for each seed; other data is looked at once.
         ready = None if isinstance(validation, float) else self._ready(data, asked)
         fits = [
-            each._begun(ready or each._ready(data, asked), asked, interrupts) for each in replicas
+            partial(each._begun, ready or each._ready(data, asked), asked, interrupts)
+            for each in replicas
         ]
-        with interrupts:
-            run_together(fits, self._options.threads or this_machine().cores)
+        workers = self._options.threads or this_machine().cores
+        with faults_told(), interrupts:
+            histories = run_in_turn(fits) if self._fetch else run_together(fits, workers)
         return Runs(
-            Run(*pair, fit.history, each.parameters)
-            for pair, fit, each in zip(pairs, fits, replicas, strict=True)
+            Run(*pair, history, each.parameters)
+            for pair, history, each in zip(pairs, histories, replicas, strict=True)
         )
 
     def _replica(self, seed: int, rate: float | None) -> Trainer:
@@ -190,9 +207,10 @@ class Trainer:
 
     def _fit(self, data: Feeds, asked: Asked) -> History:
         ready, interrupts = self._ready(data, asked), Interrupts()
-        fit, steps = self._begun(ready, asked, interrupts), ready.data.steps
+        with faults_told():
+            fit, steps = self._begun(ready, asked, interrupts), ready.data.steps
         self._past.begin(ready.feeds, fit.history, asked.callbacks, self.parameters)
-        with interrupts:
+        with faults_told(), interrupts:
             try:
                 fit.run()
             finally:
@@ -212,7 +230,8 @@ class Trainer:
         if held_out is not None:
             self._bind(measured, held_out, allow_nan=False)
         reached = [*measured, *(value for _, value in self.model.updates)]
-        made = prepare(reached, self.inputs, feeds, asked.batch_size, asked.drop_last)
+        asked_rows = asked.batch_size, asked.drop_last
+        made = prepare(reached, self.inputs, feeds, *asked_rows, self._fetch)
         return Ready(feeds, held_out, made, rules)
 
     def _begun(self, ready: Ready, asked: Asked, interrupts: Interrupts) -> Fit:
@@ -239,7 +258,7 @@ class Trainer:
             return data, validation
         if isinstance(validation, bool) or not isinstance(validation, (int, float)):
             raise TrainingError(f"validation is a share of the rows or feeds, got {validation!r}")
-        return hold_out(self.inputs, data, float(validation), self.seed)
+        return hold_out(self.inputs, data, float(validation), self.seed, self._fetch)
 
     def _loop(self, data: Data, shuffle: bool, norm_bound: float | None) -> Loop:
         key = (tuple(data.sampled), bool(shuffle), norm_bound is not None)
@@ -247,7 +266,6 @@ class Trainer:
             bound = None if norm_bound is None else NORM_BOUND
             made = compile_training(self.model, tuple(data.sampled), shuffle, bound, self._options)
             self._programs[key] = made
-            self.compiles += made.executable.compiled
         extra = {NORM_BOUND: np.asarray(norm_bound or 0.0, np.float64)}
         return Loop(self._programs[key], data, self._held, extra, self.seed, self._epoch)
 
@@ -256,33 +274,27 @@ class Trainer:
         if key not in self._functions:
             step = make_step(outputs, self.model.updates if apply else ())
             self._functions[key] = Function(dict(outputs), step, self._options, self.seed)
-            self.compiles += self._functions[key].compiles
         return self._functions[key]
 
     def _bind(
         self, nodes: Sequence[Expr], feeds: Feeds, allow_nan: bool = True, allow_empty: bool = False
     ) -> Bound:
         """Data for the inputs of expressions, checked."""
-        door.check_feeds(feeds, self._trained())
-        required = [leaf for leaf in leaves(nodes, INPUT) if leaf is not training]
-        limits = limits_of(nodes)
-        return bind(required, feeds, limits=limits, allow_nan=allow_nan, allow_empty=allow_empty)
+        trained, fetched = self._trained(), self._fetch
+        return door.bound(nodes, feeds, trained, fetched, allow_nan, allow_empty)
 
-    def _call(self, function: Function, bound: Bound) -> Any:
-        values = {**self._missing(function), **self._held, **bound.arrays}
-        return function.run(values, bound.sizes)
+    @property
+    def _fetch(self) -> Fetch | None:
+        """What brings arrays from the GPU; None where the CPU runs."""
+        self._memory = self._memory or memory_of(self._options)
+        return None if self._memory is None else partial(fetch, self._memory)
 
-    def _missing(self, function: Function) -> dict[Expr, Array]:
-        """Values for leaves that the loss does not have: another model's parameter is an error."""
-        foreign = [
-            leaf for leaf in function.leaves if leaf.op is not INPUT and leaf not in self._held
-        ]
-        if foreign:
-            raise TrainingError(
-                f"{foreign[0].name} (made at {foreign[0].origin}) is a parameter of another "
-                f"model; this trainer has {', '.join(self.parameters)}"
-            )
-        return {training: np.zeros((), bool)}
+    def _call(self, function: Function, bound: Bound, there: Memory | None = None) -> Any:
+        door.check_own(function.leaves, self._held, self.parameters)
+        mode = {training: np.zeros((), bool)}
+        values = {**mode, **self._held, **bound.arrays, **bound.placed}
+        with faults_told():
+            return function.run(values, bound.sizes, there)
 
     def evaluate(self, feeds: Feeds) -> dict[str, float]:
         """The loss and the metrics on all rows of the feeds at once."""
@@ -292,11 +304,12 @@ class Trainer:
 
     def predict(self, outputs: Nested, feeds: Feeds) -> Any:
         """The values of expressions with the parameters as they are, nested as outputs; only the
-        inputs that they depend on are needed."""
+        inputs that they depend on are needed. If any of those is on the GPU, so are the values."""
         nodes = stabilize(flatten(outputs))
         named = {str(place): node for place, node in enumerate(nodes)}
         bound = self._bind(nodes, feeds, allow_empty=True)
-        return unflatten(outputs, self._call(self._function(named), bound).values())
+        there = self._memory if bound.placed else None
+        return unflatten(outputs, self._call(self._function(named), bound, there).values())
 
     def step(self, feeds: Feeds) -> Watched:
         """Makes one step on these feeds and shows what it did."""
@@ -328,7 +341,7 @@ class Trainer:
         default. FeedError for data that does not fit.
         """
         feeds = self._past.feeds if data is None else data
-        bound = self._bind([self._written], feeds) if feeds else None
+        bound = self._bind([self._written], feeds).on_host(self._fetch) if feeds else None
         made = make_report(self._past.subject(self._written, self._parts, self._rule, bound, title))
         if path is not None:
             made.save(path)
@@ -348,11 +361,16 @@ class Trainer:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, target: str = "cpu", threads: int | None = None
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        target: str = "cpu",
+        precision: str = "float32",
+        threads: int | None = None,
     ) -> Trainer:
         """A trainer as it was saved: it goes on where that one stopped. Nothing in the file is
         executed; TrainingError if it is not a saved trainer."""
-        options = options_of(target, threads)
+        options = options_of(target, threads, precision)
         model, state, seed, rule = load(path)
         trainer = cls.__new__(cls)
         trainer._take(model, rule, options, seed)
