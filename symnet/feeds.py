@@ -63,45 +63,44 @@ def bind(
     held: Sequence[np.ndarray[Any, Any]] | None = None,
     fetch: Fetch | None = None,
 ) -> Bound:
-    """The arrays that feeds give for leaves, checked and converted.
-
-    required: what must be fed; optional: what may be. Feeds for other inputs and parameters that
+    """The arrays that feeds give for leaves, checked and converted. required: what must be fed; optional: what may be. Feeds for other inputs and parameters that
     exist are left aside (a derivative need not reach all that its function reaches), unless not
-    `allow_unreached`. limits: what the graph asks of the data, from `limits_of`. held: what will be
-    written to while the feeds are read; if given, data that fits as it stands and shares no memory
-    with it is used in place, otherwise all data is copied. fetch: brings arrays from the GPU; if
-    given, feeds may be such arrays, which must have the dtype of their input and are used in place
-    where they are: of their values only those are looked at that pick along an axis, by a copy.
-    FeedError for unknown names, missing feeds, wrong shapes, named sizes that contradict each other
-    or a slice, conversions that would lose more than rounding, and, unless allowed, for NaN and for
-    empty inputs.
+    `allow_unreached`. limits: of `limits_of`. held: what will be written to while the feeds are
+    read; if given, data that fits and shares no memory with it is used in place, else copied.
+    fetch: brings arrays from the GPU; if given, feeds may be such arrays, of the dtype of their
+    input, which are used where they are: of their values only those are looked at, by a copy, that
+    pick along an axis. FeedError for unknown names, missing feeds, wrong shapes, named sizes that
+    contradict each other or a slice, conversions that would lose more than rounding, and, unless
+    allowed, for NaN and for empty inputs.
     """
     arrays: dict[Expr, Given] = {}
-    notes: list[str] = []
-    spare: list[tuple[Expr, Any]] = []
-    given = feeds_of(feeds)
-    for leaf, data in _matched([*required, *optional], given, allow_unreached, spare):
+    notes, spare = list[str](), list[tuple[Expr, Any]]()
+    leaves = [*required, *optional]
+    for leaf, data in _matched(leaves, feeds_of(feeds), allow_unreached, spare):
         if leaf in arrays:
             raise FeedError(f"{leaf.name} is fed twice, by name and as an expression")
         arrays[leaf], note = _converted(leaf, data, held, fetch)
         notes += [note] if note else []
+    _require_all(required, arrays, spare)
+    sizes = _sizes(arrays, spare)
+    for leaf, array in arrays.items():
+        _check_values(leaf, array, allow_nan, allow_empty)
+    if limits:
+        _check_limits(limits, arrays, sizes, fetch)
+    placed = {leaf: array for leaf, array in arrays.items() if isinstance(array, Placed)}
+    here = {leaf: array for leaf, array in arrays.items() if not isinstance(array, Placed)}
+    return Bound(here, sizes, tuple(notes), placed)
+
+
+def _require_all(
+    required: Iterable[Expr], arrays: Mapping[Expr, Given], spare: Iterable[tuple[Expr, Any]]
+) -> None:
     missing = [leaf for leaf in required if leaf not in arrays]
     if missing:
         wanted = ", ".join(f"{leaf.name} ({show_shape(leaf.shape)})" for leaf in missing)
         unused = dict.fromkeys(str(leaf.name) for leaf, _ in spare)
         aside = f", and {', '.join(unused)}, which nothing here needs" if unused else ""
         raise FeedError(f"no data for {wanted}; given: {_names(arrays)}{aside}")
-    sizes = _sizes(arrays, spare)
-    for leaf, array in arrays.items():
-        _check_values(leaf, array, allow_nan, allow_empty)
-        if limits and leaf in limits.ranges:
-            _check_range(leaf, _on_host(array, fetch), limits.ranges[leaf], sizes)
-    for size, message in limits.conditions if limits else ():
-        if size.names() <= sizes.keys() and size.value(sizes) < 0:
-            raise FeedError(f"{message}: {_told(size, sizes)}")
-    placed = {leaf: array for leaf, array in arrays.items() if isinstance(array, Placed)}
-    on_host = {leaf: a for leaf, a in arrays.items() if not isinstance(a, Placed)}
-    return Bound(on_host, sizes, tuple(notes), placed)
 
 
 @dataclass(frozen=True)
@@ -368,6 +367,16 @@ def _check_values(leaf: Expr, array: Given, allow_nan: bool, allow_empty: bool) 
     if wrong.any():
         where = [int(k) for k in np.argwhere(wrong)[0]]
         raise FeedError(f"{leaf.name} holds {wrong.sum()} NaN, the first at {where}")
+
+
+def _check_limits(
+    limits: Limits, arrays: Mapping[Expr, Given], sizes: Mapping[str, int], fetch: Fetch | None
+) -> None:
+    for leaf in [leaf for leaf in arrays if leaf in limits.ranges]:
+        _check_range(leaf, _on_host(arrays[leaf], fetch), limits.ranges[leaf], sizes)
+    for size, message in limits.conditions:
+        if size.names() <= sizes.keys() and size.value(sizes) < 0:
+            raise FeedError(f"{message}: {_told(size, sizes)}")
 
 
 def _check_range(
