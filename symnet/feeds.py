@@ -63,15 +63,16 @@ def bind(
     held: Sequence[np.ndarray[Any, Any]] | None = None,
     fetch: Fetch | None = None,
 ) -> Bound:
-    """The arrays that feeds give for leaves, checked and converted. required: what must be fed; optional: what may be. Feeds for other inputs and parameters that
-    exist are left aside (a derivative need not reach all that its function reaches), unless not
+    """The arrays that feeds give for leaves, checked and converted.
+
+    required: what must be fed; optional: what may be. Feeds for other inputs and parameters that
+    exist are left aside (a derivative need not reach all of its function), unless not
     `allow_unreached`. limits: of `limits_of`. held: what will be written to while the feeds are
     read; if given, data that fits and shares no memory with it is used in place, else copied.
     fetch: brings arrays from the GPU; if given, feeds may be such arrays, of the dtype of their
-    input, which are used where they are: of their values only those are looked at, by a copy, that
-    pick along an axis. FeedError for unknown names, missing feeds, wrong shapes, named sizes that
-    contradict each other or a slice, conversions that would lose more than rounding, and, unless
-    allowed, for NaN and for empty inputs.
+    input, used where they are: their values are looked at, by a copy, if they pick along an axis.
+    FeedError for unknown names, missing feeds, wrong shapes, named sizes that contradict each other
+    or a slice, conversions that lose more than rounding, and, unless allowed, NaN and empty inputs.
     """
     arrays: dict[Expr, Given] = {}
     notes, spare = list[str](), list[tuple[Expr, Any]]()
