@@ -82,6 +82,11 @@ def kernel(text: str) -> Kernel:
     return Kernel(key, text, loaded, fresh)
 
 
+def holds(key: str) -> bool:
+    """Whether this process holds something under a key."""
+    return key in _memory.found
+
+
 def once(key: str, find: Callable[[], tuple[Found, bool]]) -> tuple[Found, bool]:
     """What this process holds under a key, else what `find` gives; and whether it was compiled by
     this look-up, as `find` says."""

@@ -17,7 +17,7 @@ from codegen.cuda.graphs import Recording, after_text, call_text, control_text, 
 from codegen.cuda.image import Image
 from codegen.cuda.persistent import persistent
 from codegen.cuda.sources import DeviceSource, flag, nest, single
-from codegen.cuda.toolchain import HOPPER, Architecture, image
+from codegen.cuda.toolchain import HOPPER, Architecture, image, images
 from codegen.ir import Loop, Program, is_driver
 from codegen.layout import Plan
 
@@ -61,13 +61,10 @@ def assemble_launches(
     """The scheduled program, which must be `recordable`, as launches."""
     program = spread(program)
     launch, functions = _launched(program, precision, "square")
-    images = [
-        image(call_text(source), shared=source.shared, architecture=architecture)
-        for source in functions.distinct
-    ]
-    images += [image(text, architecture=architecture) for text in (control_text(), after_text())]
-    recorded = recording(launch)
-    return _assembled(LAUNCHES, program, launch, functions, tuple(images), recorded)
+    asked = [(call_text(source), source.shared) for source in functions.distinct]
+    asked += [(text, 0) for text in (control_text(), after_text())]
+    made = images(asked, architecture=architecture)
+    return _assembled(LAUNCHES, program, launch, functions, made, recording(launch))
 
 
 def recordable(program: Program) -> bool:

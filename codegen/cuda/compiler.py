@@ -10,6 +10,7 @@ import functools
 import importlib.util
 import logging
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ _SHARED: Final = re.compile(r"(\d+) bytes smem")
 # The assembler counts what the system keeps of each block's shared memory where it is in the way:
 # compute capability 9.0 (CUDA C++ Programming Guide, "Shared Memory").
 _RESERVED: Final = {9: 1 << 10}
+_assembling = threading.Lock()
 _ENVIRONMENT: Final = '@"_ZN08NumbaEnv'
 
 # Numba reports each step of each compilation at a level that some programs show.
@@ -61,20 +63,23 @@ class _TreeLoader(InspectLoader):
         return self.source_to_code(self._text)
 
 
-def ptx_of(text: str, entry: str, parameters: int, capability: tuple[int, int, str]) -> str:
-    """The PTX of a text's function `kernel`, which takes that many int64 and is called `entry`.
-    CompileError if Numba or NVVM refuses it."""
+def modules_of(
+    text: str, entry: str, parameters: int, capability: tuple[int, int, str]
+) -> list[str]:
+    """The LLVM modules of a text's function `kernel`, which takes that many int64 and is called
+    `entry`, and of all that it calls. CompileError if Numba refuses it."""
     try:
         with global_compiler_lock, _pretended(capability[:2]):
-            modules = _modules(_module(text, entry).kernel, entry, parameters, capability[:2])
+            return _modules(_module(text, entry).kernel, entry, parameters, capability[:2])
     except Exception as error:
         # Numba lets through whatever it comes upon: KeyError, AssertionError, those of libraries.
         raise CompileError(f"{type(error).__name__}: {error}") from error
-    return _written(modules, ["-opt=3", f"-arch=compute_{_joined(capability)}"])
 
 
-def _written(modules: Sequence[str], options: Sequence[str]) -> str:
-    """The PTX of LLVM modules. CompileError if NVVM refuses them."""
+def ptx_of(modules: Sequence[str], capability: tuple[int, int, str]) -> str:
+    """The PTX of LLVM modules. CompileError if NVVM refuses them. Threads may call it at once
+    (libNVVM API, "Thread Safety")."""
+    options = ["-opt=3", f"-arch=compute_{_joined(capability)}"]
     program = nvvm.create_program()
     try:
         for number, module in enumerate(modules):
@@ -107,7 +112,12 @@ def _trimmed(told: bytearray) -> str:
 
 def cubin_of(ptx: str, entry: str, capability: tuple[int, int, str]) -> tuple[bytes, Resources]:
     """The machine code of a PTX module and what its kernel takes. CompileError if the assembler
-    refuses it."""
+    refuses it. Threads take turns, since nvJitLink does not say that they need not."""
+    with _assembling:
+        return _assembled(ptx, entry, capability)
+
+
+def _assembled(ptx: str, entry: str, capability: tuple[int, int, str]) -> tuple[bytes, Resources]:
     options = [f"-arch=sm_{_joined(capability)}", "-verbose", "-Xptxas=-v"]
     handle = nvjitlink.create(len(options), options)
     try:
@@ -165,10 +175,8 @@ def _module(text: str, name: str) -> ModuleType:
     return module
 
 
-def _modules(
-    function: Any, entry: str, parameters: int, capability: tuple[int, int]
-) -> Sequence[str]:
-    """The LLVM modules of a kernel and of all that it calls, as Numba launches them."""
+def _modules(function: Any, entry: str, parameters: int, capability: tuple[int, int]) -> list[str]:
+    """What Numba makes of a kernel and of all that it calls where it is to launch it."""
     result = compile_cuda(
         function,
         types.void,

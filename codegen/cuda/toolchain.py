@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import ctypes
 import functools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -66,36 +69,67 @@ def image(text: str, *, shared: int = 0, architecture: Architecture | None = Non
     GPU if None, and sm_90a where there is none. CompileError if the text is refused, if shared is
     more than a block may have, or if a piece of the toolkit is missing.
     """
+    (made,) = images(((text, shared),), architecture=architecture)
+    return made
+
+
+def images(
+    asked: Sequence[tuple[str, int]], *, architecture: Architecture | None = None
+) -> tuple[Image, ...]:
+    """The same of several texts, each with the bytes of its shared memory: while Numba works on
+    one, those before it are assembled."""
     chosen = architecture or first_device() or HOPPER
-    if not 0 <= shared <= SHARED_LIMIT:
-        raise CompileError(f"{shared} bytes of shared memory: a block has {SHARED_LIMIT}")
-    key = keeping.key_of(text, chosen.name)
-    found, fresh = cache.once(key, lambda: _find(key, text, chosen))
-    return replace(found, text=text, shared=shared, fresh=fresh)
+    for _, shared in asked:
+        if not 0 <= shared <= SHARED_LIMIT:
+            raise CompileError(f"{shared} bytes of shared memory: a block has {SHARED_LIMIT}")
+    keys = [keeping.key_of(text, chosen.name) for text, _ in asked]
+    with ThreadPoolExecutor(1) as second:
+        texts = {key: text for key, (text, _) in zip(keys, asked, strict=True)}
+        absent = {key: text for key, text in texts.items() if not cache.holds(key)}
+        started = {key: _started(key, text, chosen, second) for key, text in absent.items()}
+
+        def held(key: str, text: str, shared: int) -> Image:
+            found, fresh = cache.once(
+                key, lambda: (started.get(key) or _started(key, text, chosen, second)).result()
+            )
+            return replace(found, text=text, shared=shared, fresh=fresh)
+
+        return tuple(held(key, *each) for key, each in zip(keys, asked, strict=True))
 
 
-def _find(key: str, text: str, architecture: Architecture) -> tuple[Image, bool]:
+def _started(
+    key: str, text: str, architecture: Architecture, second: Executor
+) -> Future[tuple[Image, bool]]:
+    """What will be the image of a key, and whether it was compiled."""
     kept = keeping.read(key, text)
     if kept is not None:
-        return kept, False
-    made = _compiled(key, text, architecture)
-    keeping.keep(made)
-    return made, True
-
-
-def _compiled(key: str, text: str, architecture: Architecture) -> Image:
+        found: Future[tuple[Image, bool]] = Future()
+        found.set_result((kept, False))
+        return found
     needed_to_compile()
-    entry = f"kernel_{key[:16]}"
+    entry, count = f"kernel_{key[:16]}", _parameters(text)
     capability = architecture.major, architecture.minor, architecture.suffix
-    count = _parameters(text)
+    with _told(entry, text):
+        modules = cuda_compiler.modules_of(text, entry, count, capability)
+
+    def assembled() -> tuple[Image, bool]:
+        with _told(entry, text):
+            ptx = cuda_compiler.ptx_of(modules, capability)
+            cubin, taken = cuda_compiler.cubin_of(ptx, entry, capability)
+        made = Image(key, text, entry, count, architecture.name, ptx, cubin, taken, 0, fresh=True)
+        keeping.keep(made)
+        return made, True
+
+    return second.submit(assembled)
+
+
+@contextmanager
+def _told(entry: str, text: str) -> Iterator[None]:
+    """An error of the compilers with the text that they refused."""
     try:
-        ptx = cuda_compiler.ptx_of(text, entry, count, capability)
-        cubin, resources = cuda_compiler.cubin_of(ptx, entry, capability)
+        yield
     except CompileError as error:
         raise CompileError(f"kernel {entry} was refused: {error}\n{text}") from error
-    return Image(
-        key, text, entry, count, architecture.name, ptx, cubin, resources, shared=0, fresh=True
-    )
 
 
 def _parameters(text: str) -> int:

@@ -16,7 +16,7 @@ from codegen import cache, store
 from codegen.cpu.errors import CompileError
 from codegen.cuda import keeping, pieces, toolchain
 from codegen.cuda.image import THREADS, Resources
-from codegen.cuda.toolchain import HOPPER, Architecture, image
+from codegen.cuda.toolchain import HOPPER, Architecture, image, images
 from codegen.lazy import cuda_compiler, module
 
 TREE = Path(__file__).parents[2]
@@ -229,6 +229,30 @@ def test_memory_then_disk_then_compiling(place):
     assert cache.clear() == 1
     assert not list(place.iterdir())
     assert image(TEXT).fresh
+
+
+def test_several_at_once_are_the_same_as_one_by_one(place, monkeypatch):
+    texts = [TEXT.replace("3.0", f"{k}.5") for k in (1, 2, 1, 3)]
+    image(texts[3])
+    together = images([(text, 8 * place) for place, text in enumerate(texts)])
+    assert [each.fresh for each in together] == [True, True, False, False]
+    assert [each.shared for each in together] == [0, 8, 16, 24]
+    assert [each.text for each in together] == texts
+    monkeypatch.setenv("SYMNET_CACHE", str(place / "other"))
+    cache.forget()
+    for one in together:
+        assert replace(image(one.text), fresh=False, shared=0) == replace(
+            one, fresh=False, shared=0
+        )
+    assert images([]) == ()
+
+
+def test_one_of_several_that_is_refused_is_named(place):
+    broken = HEADER + "    p[0] = unknown_name\n"
+    for texts in ([TEXT, broken], [broken, TEXT]):
+        with pytest.raises(CompileError, match="unknown_name"):
+            images([(text, 0) for text in texts])
+    assert not image(TEXT).fresh
 
 
 def cut(data: bytes) -> bytes:
