@@ -20,9 +20,11 @@ _GLOBAL, _SHARED = 1, 3
 
 
 def assembly(builder: Any, result: Any, text: str, constraints: str, values: list[Any]) -> Any:
-    """One PTX instruction that neither moves nor disappears."""
+    """PTX that neither moves nor disappears; a loop that has it is not unrolled but where its count
+    is a plain number."""
     kind = ir.FunctionType(result, [value.type for value in values])
-    return builder.asm(kind, text, constraints, values, True)
+    code = ir.InlineAsm(kind, text, constraints, side_effect=True)
+    return builder.call(code, values, attrs=("convergent",))
 
 
 def shared_address(builder: Any, pointer: Any) -> Any:
@@ -65,7 +67,7 @@ def _alone(text: str) -> Any:
     @intrinsic
     def instruction(typingctx: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            assembly(builder, _NOTHING, text, "~{memory}", [])
+            assembly(builder, _NOTHING, text, "~{memory}" if text else "", [])
             return context.get_dummy_value()
 
         return types.void(), code
@@ -77,6 +79,20 @@ copies_begun = _alone("cp.async.commit_group;")
 """Makes one group of all copies that this thread has begun so far."""
 copies_done = _alone("cp.async.wait_group 0;")
 """Waits for all groups of copies of this thread."""
+
+
+rolled = _alone("")
+"""Keeps the loop that has it from being unrolled."""
+
+
+@intrinsic
+def twice(typingctx: Any) -> Any:
+    """Two, which LLVM is not told, so that a loop over it stays one."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return assembly(builder, _WORD, "mov.b64 $0, 2;", "=l", [])
+
+    return types.int64(), code
 
 
 @intrinsic

@@ -7,12 +7,12 @@ it has the bits that the CPU's kernel gives it, whichever thread makes it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from codegen.cpu.contraction import operands
 from codegen.cpu.errors import CompileError
 from codegen.cpu.expressions import Writer, store, value
 from codegen.cpu.operands import Operand, Operands
+from codegen.cuda.image import THREADS
 from codegen.cuda.sources import DeviceSource, finished
 from codegen.ir import Buffer, Contraction, Let, Store
 from codegen.passes.contractions import MatrixForm, matrix_form
@@ -21,6 +21,8 @@ from codegen.walk import root_of
 
 PRECISIONS = ("float32", "tf32", "bf16")
 SHAPES = ("rows", "square")
+ARENA_BYTES = 2 * 32 * (128 + 4 + 8 + 4) * 4
+"""Two stretches of the largest tile."""
 
 
 def contraction(
@@ -44,37 +46,63 @@ def contraction(
     # One pointer each, even of the same memory: they are reached by their place.
     given.pointers += [root_of(name, buffers) for name in pointers]
     writer = Writer(given)
-    _in_rows(writer, statement, form, across)
-    made = finished(writer, statement.label, single=statement.tile is None)
-    return replace(made, work=(form.batch, form.rows, form.columns), shared=40960)
+    _tiles(writer, statement, form, shape, across)
+    return finished(
+        writer,
+        statement.label,
+        work=(form.batch, form.rows, form.columns),
+        single=statement.tile is None,
+        shared=ARENA_BYTES,
+    )
 
 
-_ROWS = """\
+_TILES = """\
 part = parts(worker, workers, n, n{across})
 batches, height, width = part[1] - part[0], part[3] - part[2], part[5] - part[4]
-form, shift = form_of(n, batches, height, width, FOUR)
+form, shift = form_of(n, batches, height, width, {largest})
 tiles, beside, below = number_of_tiles(form, shift, batches, height, width)
 for tile in range(tiles):
+"""
+# Each thread has one element, or four below one another, and finishes them where they are.
+_ROWS = """\
     sums = four_{dtype}()
     batch, row, column = rows_{dtype}(n, p, tile, form, shift, beside, below, part, sums)
     for _ in range(4 if form == FOUR else 1):
+        result = sums[0]
         if row < part[3] and column < part[5]:
-            result = sums[0]
 """
 _AFTER_ROWS = """\
         row += 1
         next_sum(sums)
 """
+# Squares pass through shared memory, so that neighbouring threads finish neighbouring elements.
+_SQUARES = """\
+    sums = sums_{dtype}()
+    batch, top, start = squares_{dtype}(n, p, tile, form, shift, beside, below, part, sums)
+    turns, together = turns_of(form)
+    for turn in range(turns):
+        if form >= SMALL:
+            staged_{dtype}(form, shift, sums)
+        for place in range(me, together, {threads}):
+            row, column, result = taken_{dtype}(form, shift, turn, place, top, start, sums)
+            if row < part[3] and column < part[5]:
+"""
 
 
-def _in_rows(writer: Writer, statement: Contraction, form: MatrixForm, across: int) -> None:
-    """Each thread has one element, or four below one another, in registers."""
-    for line in _ROWS.format(across=across, dtype=statement.dtype).splitlines():
+def _tiles(
+    writer: Writer, statement: Contraction, form: MatrixForm, shape: str, across: int
+) -> None:
+    """Tile after tile of this block's part, each finished by the body."""
+    largest = {"rows": "FOUR", "square": "LARGE" if statement.dtype == "float32" else "SMALL"}
+    text = _TILES + (_ROWS if shape == "rows" else _SQUARES)
+    values = {"across": across, "dtype": statement.dtype, "largest": largest[shape]}
+    for line in text.format(threads=THREADS, **values).splitlines():
         writer.line(line)
-    writer.depth += 3
+    deeper = 3 if shape == "rows" else 4
+    writer.depth += deeper
     _finish(writer, statement, form)
-    writer.depth -= 3
-    for line in _AFTER_ROWS.splitlines():
+    writer.depth -= deeper
+    for line in _AFTER_ROWS.splitlines() if shape == "rows" else ():
         writer.line(line)
 
 

@@ -27,7 +27,7 @@ from numba.cuda.extending import intrinsic
 
 from codegen.cuda.operations import device_function, share
 
-__all__ = ["FLAT", "FOUR", "form_of", "number_of_tiles", "parts"]
+__all__ = ["FOUR", "LARGE", "SMALL", "form_of", "number_of_tiles", "parts"]
 
 FLAT, ONE, FOUR, SMALL, LARGE = range(5)
 THREADS: Final = 256
@@ -119,15 +119,16 @@ def height_of(form: Any, shift: Any) -> Any:
 @device_function
 def number_of_tiles(form: Any, shift: Any, batches: Any, height: Any, width: Any) -> Any:
     """How many tiles a part has, and how many stand beside one another and below one another."""
-    if batches <= 0 or height <= 0 or width <= 0:
-        return types.int64(0), types.int64(1), types.int64(1)
-    if form == FLAT:
-        count = whole(batches * height * width + (THREADS - 1), types.int64(THREADS))
-        return count, types.int64(1), types.int64(1)
-    high = height_of(form, shift)
-    beside = (width + (types.int64(1) << shift) - 1) >> shift
-    below = whole(height + high - 1, high)
-    return batches * below * beside, beside, below
+    count, beside, below = types.int64(0), types.int64(1), types.int64(1)
+    if batches > 0 and height > 0 and width > 0:
+        if form == FLAT:
+            count = (batches * height * width + (THREADS - 1)) // types.int64(THREADS)
+        else:
+            high = height_of(form, shift)
+            beside = (width + (types.int64(1) << shift) - 1) >> shift
+            below = whole(height + high - 1, high)
+            count = batches * below * beside
+    return count, beside, below
 
 
 @device_function
