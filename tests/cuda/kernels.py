@@ -4,11 +4,13 @@ interpreter of its PTX; contractions, which have their own tests, by the interpr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from collections.abc import Sequence as Many
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from codegen.cuda.device import Launch
 from codegen.cuda.image import Image
 from codegen.cuda.sources import HEADER, DeviceSource, flag, function, nest, single
 from codegen.cuda.toolchain import image
@@ -27,11 +29,9 @@ from codegen.ir import (
 )
 from codegen.sizes import extent_value, known_sizes, ragged_value
 from codegen.walk import index_buffers, root_of
+from tests.ptx.device import SimulatedDevice
 
 Arrays = dict[str, np.ndarray]
-Machine = Callable[[Image, int, np.ndarray, list[np.ndarray]], None]
-"""Runs an image's kernel on so many blocks: its parameters are the addresses of the numbers and of
-cells with the addresses of the arrays."""
 
 _ENTRY = """\
 from codegen.cuda.control import words
@@ -43,6 +43,28 @@ from codegen.cuda.control import words
 def kernel(numbers, cells):
     called(int64(cuda.blockIdx.x), int64(cuda.gridDim.x), words(numbers), words(cells))
 """
+
+
+def simulated(
+    made: Image, blocks: int, numbers: np.ndarray, arrays: Many[np.ndarray]
+) -> None:
+    """Runs an image's kernel on so many blocks; its parameters are the addresses of the numbers and
+    of cells with the addresses of the arrays, which change in place. An array given twice is the
+    same memory."""
+    device = SimulatedDevice()
+    places = {id(array): device.allocate(array.nbytes) for array in arrays}
+    for array in arrays:
+        device.upload(places[id(array)], array)
+    cells = np.array([places[id(array)] for array in arrays] or [0], np.int64)
+    words = numbers if len(numbers) else np.zeros(1, np.int64)
+    parameters = []
+    for array in (words, cells):
+        parameters.append(device.allocate(array.nbytes))
+        device.upload(parameters[-1], array)
+    function = device.load(made)
+    device.launch(Launch(function, blocks, tuple(parameters), made.shared, False))
+    for array in arrays:
+        device.download(array, places[id(array)])
 
 
 def compiled(source: DeviceSource) -> Image:
@@ -57,7 +79,6 @@ class Run:
 
     program: Program
     sizes: Mapping[str, int]
-    machine: Machine
     blocks: int
     memory: Arrays = field(default_factory=dict)
     clocks: dict[str, np.ndarray] = field(default_factory=dict)
@@ -96,7 +117,7 @@ class Run:
         pointers = [self.memory[name] for name in source.buffers]
         pointers += [self.clocks[axis] for axis in source.clocks]
         made = compiled(source)
-        self.machine(made, self.blocks, np.array(numbers, np.int64), [*pointers, *more])
+        simulated(made, self.blocks, np.array(numbers, np.int64), [*pointers, *more])
         self.kernels += 1
 
     def leaves(self, statement: Until) -> bool:
@@ -138,13 +159,11 @@ class Run:
         return flat[: int(np.prod(shape))].reshape(shape)
 
 
-def run(
-    program: Program, sizes: Mapping[str, int], arrays: Arrays, machine: Machine, blocks: int = 1
-) -> Run:
+def run(program: Program, sizes: Mapping[str, int], arrays: Arrays, blocks: int = 1) -> Run:
     """Runs the scheduled program; argument and state arrays are read and written in place, and
     scratch begins as garbage."""
     known = known_sizes(program, sizes)
-    made = Run(program, known, machine, blocks)
+    made = Run(program, known, blocks)
     for buffer in program.buffers:
         if buffer.storage is not None:
             continue
