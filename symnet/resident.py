@@ -10,6 +10,7 @@ import numpy as np
 from symnet.device_arrays import DeviceArray, Memory
 from symnet.expr import Expr
 from symnet.held import Held
+from symnet.sizes import show_shape
 
 Array = np.ndarray[Any, Any]
 
@@ -76,3 +77,6 @@ class HeldOnDevice(Held):
             known[name] = self[name].copy()
         Held(known)[name] = value
         self._resident.write(self._leaves[name], known[name])
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{n}: {show_shape(self[n].shape)}" for n in self) + "}"
