@@ -65,9 +65,7 @@ def _assembly(result: Any, text: str, constraints: str) -> Any:
 @intrinsic
 def arrive(typingctx: Any, counter: Any) -> Any:
     """Adds one to the counter; what this block wrote is seen by whoever sees that."""
-    code = _assembly(
-        ir.VoidType(), "red.release.gpu.global.add.u64 [$0], 1;", "l,~{memory}"
-    )
+    code = _assembly(ir.VoidType(), "red.release.gpu.global.add.u64 [$0], 1;", "l,~{memory}")
     return types.void(_WORDS), code
 
 

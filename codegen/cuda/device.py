@@ -16,6 +16,7 @@ from codegen.lazy import driver, module
 
 Array = np.ndarray[Any, Any]
 
+
 class DeviceError(RuntimeError):
     """There is no GPU that can be used, or it reported a fault; the text says what."""
 

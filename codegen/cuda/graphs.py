@@ -16,7 +16,7 @@ from codegen.cuda.sources import HEADER, DeviceSource, function
 LEFT, KNOWN, NUMBERS, CELLS = range(4)
 STATE_WORDS = 16
 
-_CALL = '''\
+_CALL = """\
 from codegen.cuda.control import *
 
 
@@ -29,9 +29,9 @@ def kernel(state, n_place, p_place):
         sizes = onward(pointer_in(pointer_in(held, 3), 1), held[1] + n_place)
         pointers = onward(pointer_in(pointer_in(held, 3), 2), p_place)
         called(int64(cuda.blockIdx.x), int64(cuda.gridDim.x), sizes, pointers)
-'''
+"""
 
-_CONTROL = '''\
+_CONTROL = """\
 from codegen.cuda.control import *
 
 
@@ -64,9 +64,9 @@ def kernel(state, row):
                 held[1] = n[1] * last_values(sizes, pointer_in(p, 5), rules, clocks[clock])
             else:
                 held[0] = 1
-'''
+"""
 
-_AFTER = '''\
+_AFTER = """\
 from codegen.cuda.control import *
 
 
@@ -74,7 +74,7 @@ def kernel(state):
     held = words(state)
     if cuda.threadIdx.x == 0 and cuda.blockIdx.x == 0:
         held[0], held[1] = 0, 0
-'''
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,7 @@ def recording(launch: Launch) -> Recording | None:
     begins = [at for at, row in enumerate(launch.rows) if row[0] == BEGIN]
     if len(begins) > 1:
         return None
-    nodes = [
-        Node(at, row[0] == CALL) for at, row in enumerate(launch.rows) if row[0] != BARRIER
-    ]
+    nodes = [Node(at, row[0] == CALL) for at, row in enumerate(launch.rows) if row[0] != BARRIER]
     if not begins:
         return Recording(tuple(nodes))
     (begin,) = begins

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from codegen.cuda.sources import HEADER, DeviceSource, function
 
-_DRIVER = '''\
+_DRIVER = """\
 from codegen.cuda.control import *
 
 
@@ -84,7 +84,7 @@ def kernel(numbers, cells):
         if not leaves and value < last:
             row = top[1] + 1
             variant |= last_values(onward(sizes, variant * variant_words), ragged, rules, value)
-'''
+"""
 
 
 def persistent(sources: Sequence[DeviceSource]) -> str:

@@ -31,6 +31,7 @@ from codegen.cuda.image import Image
 from codegen.ir import Program
 from codegen.layout import BindError, Layout, Plan, lay_out
 from codegen.runtime import Outcome
+from codegen.sizes import known_sizes, raggeds
 
 Array = np.ndarray[Any, Any]
 Words = npt.NDArray[np.int64]
@@ -72,10 +73,10 @@ class DeviceExecutable:
     @cached_property
     def supposed(self) -> Execution:
         """The execution where every free size is 128 and the GPU is an H100."""
-        sizes = {rule.name: SUPPOSED for rule in self.program.sizes if not rule.terms}
-        for rule in self.program.sizes:
-            if rule.terms:
-                sizes[rule.name] = rule.value(sizes)
+        ragged = {rule.name for rule in raggeds(self.program.body)}
+        free = [rule.name for rule in self.program.sizes if not rule.terms]
+        supposed = {name: SUPPOSED for name in free if name not in ragged}
+        sizes = known_sizes(self.program, supposed)
         return self._chosen(sizes, 132)
 
     def _chosen(self, sizes: Mapping[str, int], multiprocessors: int) -> Execution:
@@ -140,9 +141,7 @@ class DeviceExecutable:
         return DeviceBinding(self._pool, device, self.assembled(execution.kind), execution, layout,
                              arrays)  # fmt: skip
 
-    def _laid_out(
-        self, sizes: Mapping[str, int], multiprocessors: int
-    ) -> tuple[Execution, Layout]:
+    def _laid_out(self, sizes: Mapping[str, int], multiprocessors: int) -> tuple[Execution, Layout]:
         plan = self.plan
         try:
             key = tuple(int(sizes[name]) for name in plan.free)
