@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from codegen.cpu.errors import CompileError
 from codegen.cuda.chains import Chain, chain
+from codegen.cuda.columns import columns
+from codegen.cuda.columns import suits as down_columns
 from codegen.cuda.folds import fold
 from codegen.cuda.quads import quads, suits
 from codegen.cuda.teams import (
@@ -95,6 +97,9 @@ def _shared(scope: Scope, made: Chain, reach: tuple[str, str], alone: bool) -> N
     writer = scope.writer
     if scope.team is BLOCK and suits(made.loops, made.body, writer.operands.buffers):
         quads(writer, made.loops, made.body, reach)
+        return
+    if scope.team is BLOCK and down_columns(made):
+        columns(scope, made, reach, body)
         return
     by, team = (scope.team, ALONE) if alone else (HALVES, HALF)
     with shared_out(writer, made.loops, by, reach):

@@ -28,7 +28,7 @@ _COMMUTES = ("sum", "product", "all", "any")
 
 
 @dataclass(frozen=True, slots=True)
-class _Fold:
+class Fold:
     """What the writers below share: `held` are the names of the result so far, one a carrier."""
 
     scope: Scope
@@ -69,7 +69,7 @@ def fold(scope: Scope, loop: Loop, order: Tree, body: Body) -> None:
     `body` writes the statements before the Yield."""
     writer = scope.writer
     comment(writer, loop)
-    made = _Fold(scope, loop, order, tuple(writer.fresh("v") for _ in order.names), body)
+    made = Fold(scope, loop, order, tuple(writer.fresh("v") for _ in order.names), body)
     if scope.team is BLOCK:
         _by_block(made)
     elif isinstance(loop.extent, int) and loop.extent <= order.leaf:
@@ -79,17 +79,17 @@ def fold(scope: Scope, loop: Loop, order: Tree, body: Body) -> None:
     writer.locals.update(zip(order.names, made.held, strict=True))
 
 
-def _runs(made: _Fold) -> tuple[str, str]:
+def runs_of(made: Fold) -> tuple[str, str]:
     """The names of the extent and of how many runs there are."""
     extent, runs = made.writer.operands.number(made.loop.extent), made.writer.fresh("r")
     made.writer.line(f"{runs} = ({extent} + {made.order.leaf - 1}) // {made.order.leaf}")
     return extent, runs
 
 
-def _by_half(made: _Fold) -> None:
+def _by_half(made: Fold) -> None:
     writer, leaf = made.writer, made.order.leaf
-    extent, runs = _runs(made)
-    counter = _Counter.begun(made)
+    extent, runs = runs_of(made)
+    counter = Counter.begun(made)
     run, first = writer.fresh("r"), writer.fresh("f")
     writer.line(f"for {run} in range({runs}):")
     with writer.indented():
@@ -98,12 +98,12 @@ def _by_half(made: _Fold) -> None:
         counter.push(made, run, runs)
 
 
-def _by_block(made: _Fold) -> None:
+def _by_block(made: Fold) -> None:
     """Groups of as many runs as there are half-warps."""
     writer, leaf, scope = made.writer, made.order.leaf, made.scope
-    extent, runs = _runs(made)
-    cells = _cells(made)
-    counter = _Counter.begun(made)
+    extent, runs = runs_of(made)
+    cells = cells_of(made, STRANDS)
+    counter = Counter.begun(made)
     group, run, first, groups = (writer.fresh(letter) for letter in "grfr")
     writer.line(f"{groups} = ({runs} + {STRANDS - 1}) // {STRANDS}")
     writer.line(f"for {group} in range({groups}):")
@@ -112,29 +112,40 @@ def _by_block(made: _Fold) -> None:
         writer.line(f"if {run} < {runs}:")
         with writer.indented():
             writer.line(f"{first} = {run} * {leaf}")
-            inner = _Fold(scope.inner(HALF), made.loop, made.order, made.held, made.body)
+            inner = Fold(scope.inner(HALF), made.loop, made.order, made.held, made.body)
             _run(inner, first, f"min({leaf}, {extent} - {first})")
             writer.line("if lane == 0:")
             with writer.indented():
-                for cell, name, dtype in zip(cells, made.held, made.order.dtypes, strict=True):
-                    text = f"uint8({name})" if dtype == "bool" else name
-                    writer.line(f"{cell}[half] = {text}")
+                put_held(made, cells, "half")
         _gathered(made, cells, f"min({STRANDS}, {runs} - {group} * {STRANDS})")
         counter.push(made, group, groups)
 
 
-def _cells(made: _Fold) -> tuple[str, ...]:
-    """Pointers to a cell a half-warp in shared memory, one array a carrier."""
+def cells_of(made: Fold, count: int) -> tuple[str, ...]:
+    """Pointers to so many cells in shared memory, one array a carrier."""
     writer, cells = made.writer, []
     for at, dtype in enumerate(made.order.dtypes):
         cells.append(writer.fresh("s"))
         size = {"float64": 8, "int64": 8, "bool": 1}.get(dtype, 4)
-        writer.line(f"{cells[-1]} = offset(shared_{dtype}(), {at * 8 // size * STRANDS})")
-    made.scope.shared[0] = max(made.scope.shared[0], 8 * STRANDS * len(cells))
+        writer.line(f"{cells[-1]} = offset(shared_{dtype}(), {at * 8 // size * count})")
+    made.scope.shared[0] = max(made.scope.shared[0], 8 * count * len(cells))
     return tuple(cells)
 
 
-def _gathered(made: _Fold, cells: Sequence[str], count: str) -> None:
+def put_held(made: Fold, cells: Sequence[str], place: str) -> None:
+    """The lines that put the held values into their cells."""
+    for cell, name, dtype in zip(cells, made.held, made.order.dtypes, strict=True):
+        text = f"uint8({name})" if dtype == "bool" else name
+        made.writer.line(f"{cell}[{place}] = {text}")
+
+
+def get_held(made: Fold, cells: Sequence[str], place: str) -> None:
+    """The lines that hold what the cells have."""
+    for cell, name, dtype in zip(cells, made.held, made.order.dtypes, strict=True):
+        made.writer.line(f"{name} = {cell}[{place}]" + (" != 0" if dtype == "bool" else ""))
+
+
+def _gathered(made: Fold, cells: Sequence[str], count: str) -> None:
     """Merges the first so many half-warps' results, neighbours first; every thread gets it."""
     writer = made.writer
     there, distance = writer.fresh("e"), writer.fresh("w")
@@ -143,15 +154,14 @@ def _gathered(made: _Fold, cells: Sequence[str], count: str) -> None:
     made.clear(made.held)
     writer.line(f"if lane < {there}:")
     with writer.indented():
-        for name, cell, dtype in zip(made.held, cells, made.order.dtypes, strict=True):
-            writer.line(f"{name} = {cell}[lane]" + (" != 0" if dtype == "bool" else ""))
+        get_held(made, cells, "lane")
     # The cells may be written again.
     writer.line("block_barrier()")
     _neighbours(made, distance, f"lane + {distance} < {there}")
     _spread(made)
 
 
-def _neighbours(made: _Fold, distance: str, present: str) -> None:
+def _neighbours(made: Fold, distance: str, present: str) -> None:
     """Merges the lanes' values in order into lane 0; `present` is false where none stands to the
     right."""
     writer = made.writer
@@ -165,13 +175,13 @@ def _neighbours(made: _Fold, distance: str, present: str) -> None:
         writer.line(f"{distance} *= 2")
 
 
-def _spread(made: _Fold) -> None:
+def _spread(made: Fold) -> None:
     """Gives all lanes what the first one holds."""
     for name in made.held:
         made.writer.line(f"{name} = from_lane({name}, 0)")
 
 
-def _run(made: _Fold, first: str, count: str) -> None:
+def _run(made: Fold, first: str, count: str) -> None:
     """One run by a half-warp, whose result all its lanes hold."""
     writer, body = made.writer, made.loop.body[:-1]
     number = writer.fresh("e")
@@ -201,14 +211,14 @@ def _run(made: _Fold, first: str, count: str) -> None:
         if not together:
             writer.line(f"{place} += {1 if made.ordered else STRANDS}")
     if not (together and made.ordered):
-        _merge_lanes(made)
+        merge_lanes(made)
 
 
-def _alone(made: _Fold) -> Scope:
+def _alone(made: Fold) -> Scope:
     return made.scope.inner(ALONE)
 
 
-def _lanes(made: _Fold, place: str, number: str) -> None:
+def _lanes(made: Fold, place: str, number: str) -> None:
     """The head of the loop over those iterations of a run that are a lane's own."""
     writer, last = made.writer, number
     if made.ordered:
@@ -221,7 +231,7 @@ def _lanes(made: _Fold, place: str, number: str) -> None:
     writer.line(f"while {place} < {last}:")
 
 
-def _merge_lanes(made: _Fold) -> None:
+def merge_lanes(made: Fold) -> None:
     """Merges the strands, the second half into the first, and so on; all lanes get the result."""
     writer, distance = made.writer, made.writer.fresh("w")
     if made.ordered:
@@ -239,7 +249,7 @@ def _merge_lanes(made: _Fold) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counter:
+class Counter:
     """The stack of finished subtrees, two names a carrier: level k of them lies in lane k & 15, in
     the second one from level 16 on. There are fewer than 2**31 runs, so 32 levels hold them."""
 
@@ -247,14 +257,14 @@ class _Counter:
     high: tuple[str, ...]
 
     @classmethod
-    def begun(cls, made: _Fold) -> _Counter:
+    def begun(cls, made: Fold) -> Counter:
         """The lines of an empty stack, and of the result of no runs."""
         low, high = (tuple(made.writer.fresh("t") for _ in made.held) for _ in range(2))
         for names in (low, high, made.held):
             made.clear(names)
         return cls(low, high)
 
-    def push(self, made: _Fold, run: str, runs: str) -> None:
+    def push(self, made: Fold, run: str, runs: str) -> None:
         """The lines that merge a run with the subtrees before it: those of its size, and after the
         last run all that are left."""
         writer = made.writer

@@ -52,7 +52,15 @@ from codegen.cuda.memory import (
     shared_int64,
     some,
 )
-from codegen.cuda.threads import block_barrier, from_across, from_lane, half_barrier, over, thread
+from codegen.cuda.threads import (
+    block_barrier,
+    from_across,
+    from_lane,
+    half_barrier,
+    over,
+    share,
+    thread,
+)
 
 __all__ = [
     "absolute", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "block_barrier",
@@ -68,17 +76,6 @@ __all__ = [
 
 device_function = cuda.jit(device=True, forceinline=True)
 """Makes a function one that kernels call; its code stands where it is called."""
-
-
-@intrinsic
-def share(typingctx: Any, worker: Any, workers: Any, extent: Any, tile: Any) -> Any:
-    """Where the worker's iterations begin, and those of the worker before it end: whole tiles, as
-    evenly as it goes."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return arithmetic.share(builder, *args)
-
-    return types.int64(*[types.int64] * 4), code
 
 
 def _unary(build: Callable[[Any, Any], Any]) -> Any:

@@ -121,3 +121,22 @@ def over(typingctx: Any, a: Any, b: Any) -> Any:
         return builder.zext(builder.udiv(a, b), _WORD)
 
     return types.int64(types.int64, types.int64), code
+
+
+@intrinsic
+def share(typingctx: Any, worker: Any, workers: Any, extent: Any, tile: Any) -> Any:
+    """Where the worker's iterations begin, and those of the worker before it end, as
+    `codegen.cpu.operations.share` says; for up to 2**16 workers and an extent below 2**31."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        worker, workers, extent, tile = (builder.trunc(arg, _INT) for arg in args)
+        tiles = builder.udiv(builder.add(extent, builder.sub(tile, _INT(1))), tile)
+        # worker * tiles // workers without a product or a quotient of 64 bits.
+        each = builder.udiv(tiles, workers)
+        rest = builder.sub(tiles, builder.mul(each, workers))
+        more = builder.udiv(builder.mul(worker, rest), workers)
+        first = builder.mul(builder.add(builder.mul(worker, each), more), tile)
+        held = builder.select(builder.icmp_unsigned("<", first, extent), first, extent)
+        return builder.zext(held, _WORD)
+
+    return types.int64(*[types.int64] * 4), code

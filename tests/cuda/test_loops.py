@@ -136,6 +136,26 @@ def test_folds_have_the_bits_of_the_tree(dtype: str, leaf: int, block: bool):
         assert_close(ours, wanted, 1e-5 if dtype == "float32" else 1e-12)
 
 
+@pytest.mark.parametrize("leaf", [3, 1024])
+def test_folds_down_columns(leaf: int):
+    """16 columns at a time, a strand a half-warp; what follows the folds is once a column."""
+    x = load("x", "i", "j")
+    top = fold("maximum", "top", "i", "n", call("multiply", x, load("scale")), leaf=leaf)
+    total = fold("sum", "total", "i", "n", x, leaf=leaf)
+    both_folds = Let("both", call("add", local("total"), local("top")))
+    less = put("b", "j", value=call("subtract", load("b", "j"), local("both")))
+    loop = tiled(nest({"j": "m"}, total, top, both_folds, less), 9)
+    buffers = (argument("x", "n", "m"), argument("scale"), state("b", "m"))
+    program = Program("columns", (SizeRule("n"), SizeRule("m")), buffers, (loop,))
+    assert "lane * 17 + half" in nest_source(loop, index_buffers(program)).text
+    random = np.random.default_rng(2)
+    for n, m in ((0, 5), (1, 1), (17, 16), (53, 40)):
+        arrays = {"x": random.uniform(-1, 1, (n, m)), "b": random.uniform(-1, 1, m),
+                  "scale": np.array(-2.0)}  # fmt: skip
+        ours, wanted = both(program, {"n": n, "m": m}, arrays, 2)
+        np.testing.assert_array_equal(ours["b"], wanted["b"])
+
+
 def test_folds_of_integers():
     x = load("x", "i", "j", dtype="int32")
     body = (
