@@ -15,7 +15,7 @@ from typing import Final, TextIO
 
 from codegen.cache import CacheError
 from codegen.cpu.errors import CompileError
-from symnet.cli import cache, check, derive, doctor, explain, train
+from symnet.cli import cache, check, derive, doctor, explain, export, train
 from symnet.cli.arguments import WRONG_INPUT, Parser, UsageError, close_match
 from symnet.errors import SymnetError
 from symnet.lazy import MissingDependency
@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "derive": (derive, "derive a formula, or mark an answer"),
     "check": (check, "check a model's gradient against other ways to compute it"),
     "explain": (explain, "count a model's operations and show what runs"),
+    "export": (export, "write the machine code of a model's training step for a GPU"),
     "cache": (cache, "list or remove compiled kernels"),
     "doctor": (doctor, "say what is installed and what is wrong, with the line that mends it"),
 }
