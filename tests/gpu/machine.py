@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ PACKAGES = (
     "nvidia-cuda-nvrtc", "nvidia-nvvm", "torch", "triton", "jax", "jaxlib", "cupy-cuda13x",
     "sympy", "scipy", "scikit-learn", "pytest",
 )  # fmt: skip
+ABSENT = "not installed"
 TOOLKITS = ("/usr/local/cuda", "/usr/local/cuda-13.0", "/usr/local/cuda-13", "/opt/cuda")
 
 
@@ -30,23 +32,30 @@ def toolkit() -> str | None:
 
 
 def environment() -> dict[str, str]:
-    """That of every process that is started: with the toolkit, if there is one."""
+    """That of every process that is started: with the toolkit, where no package brings NVVM."""
     found = dict(os.environ)
     place = toolkit()
-    if place:
+    if place and versions_of(["nvidia-nvvm"])["nvidia-nvvm"] == ABSENT:
         found["CUDA_HOME"] = place
     found["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    return found
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """The version of each that is installed."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = ABSENT
     return found
 
 
 def versions() -> dict[str, str]:
     """Python, the packages that are here, the toolkit and what nvidia-smi says."""
     found = {"python": platform.python_version(), "toolkit": toolkit() or "none found"}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
+    found |= versions_of(PACKAGES)
     fields = "name,driver_version,memory.total,clocks.max.sm,clocks.max.mem"
     try:
         done = subprocess.run(

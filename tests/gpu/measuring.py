@@ -95,9 +95,15 @@ class Bench:
     """The processes of a row while it is measured. `left` gives the seconds that there still are
     for all of it."""
 
-    def __init__(self, row: Row, environment: dict[str, str], left: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        row: Row,
+        environment: dict[str, str],
+        left: Callable[[], float],
+        forms: Sequence[Form] = FORMS,
+    ) -> None:
         self._row, self._left = row, left
-        self._timings = {form: Timing(form) for form in FORMS}
+        self._timings = {form: Timing(form) for form in forms}
         self._environment = environment
         self._workers: dict[Form, Worker] = {}
 
@@ -105,8 +111,8 @@ class Bench:
         """Builds, compares, measures; whatever fails is a line in the result."""
         result = Result(self._row, list(self._timings.values()))
         try:
-            self._build([form for form in FORMS if form.column not in skipped])
-            for form in FORMS:
+            self._build([form for form in self._timings if form.column not in skipped])
+            for form in self._timings:
                 if form.column in skipped:
                     self._timings[form].missing = "left out"
             self._measure()
@@ -120,18 +126,20 @@ class Bench:
 
     def _build(self, forms: Sequence[Form]) -> None:
         """All at once: most of it is compiling. symnet first, whose weights all begin with."""
-        ours, wanted = Worker(OURS.module, self._environment), list[float]()
-        self._workers[OURS] = ours
+        first, *peers = forms
+        ours, wanted = Worker(first.module, self._environment), list[float]()
+        self._workers[first] = ours
         begun, start = time.monotonic(), None
-        with _noted(self._timings[OURS], self._workers):
-            limit = min(OURS.building, self._left())
-            wanted = ours.ask(limit, "build", self._row, "", None, COMPARED)
-            self._timings[OURS].building = time.monotonic() - begun
+        with _noted(self._timings[first], self._workers):
+            limit = min(first.building, self._left())
+            wanted = ours.ask(limit, "build", self._row, first.kind, None, COMPARED)
+            self._timings[first].building = time.monotonic() - begun
             start = ours.ask(_TURN, "made", "weights")
         if start is None:
+            for form in peers:
+                self._timings[form].missing = "without symnet there are no weights to begin with"
             return
         begun = time.monotonic()
-        peers = [form for form in forms if form != OURS]
         for form in peers:
             with _noted(self._timings[form], self._workers):
                 self._workers[form] = Worker(form.module, self._environment)
