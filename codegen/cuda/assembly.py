@@ -17,7 +17,7 @@ from codegen.cuda.graphs import Recording, after_text, call_text, control_text, 
 from codegen.cuda.image import Image
 from codegen.cuda.persistent import persistent
 from codegen.cuda.sources import DeviceSource, flag, nest, single
-from codegen.cuda.toolchain import HOPPER, Architecture, image, images
+from codegen.cuda.toolchain import Architecture, image, images
 from codegen.ir import Loop, Program, is_driver
 from codegen.layout import Plan
 
@@ -45,7 +45,7 @@ class Assembled:
 
 
 def assemble_persistent(
-    program: Program, precision: str, architecture: Architecture = HOPPER
+    program: Program, precision: str, architecture: Architecture | None = None
 ) -> Assembled:
     """The scheduled program as one kernel."""
     launch, functions = _launched(program, precision, "rows")
@@ -56,7 +56,7 @@ def assemble_persistent(
 
 
 def assemble_launches(
-    program: Program, precision: str, architecture: Architecture = HOPPER
+    program: Program, precision: str, architecture: Architecture | None = None
 ) -> Assembled:
     """The scheduled program, which must be `recordable`, as launches."""
     program = spread(program)
@@ -120,7 +120,7 @@ def _assembled(
     program: Program,
     launch: Launch,
     functions: _Functions,
-    images: tuple[Image, ...],
+    made: tuple[Image, ...],
     recorded: Recording | None,
 ) -> Assembled:
     table = np.array(launch.rows, np.int64).reshape(len(launch.rows), tables.ROW)
@@ -130,7 +130,7 @@ def _assembled(
     table.setflags(write=False)
     products, distinct = frozenset(functions.products), tuple(functions.distinct)
     plan = Plan(program, launch, ())
-    return Assembled(kind, launch, plan, table, distinct, products, images, recorded)
+    return Assembled(kind, launch, plan, table, distinct, products, made, recorded)
 
 
 def _code(text: str) -> str:

@@ -36,6 +36,9 @@ _SHARED: Final = re.compile(r"(\d+) bytes smem")
 # The assembler counts what the system keeps of each block's shared memory where it is in the way:
 # compute capability 9.0 (CUDA C++ Programming Guide, "Shared Memory").
 _RESERVED: Final = {9: 1 << 10}
+# The head of a function that a text calls so: NVVM takes minutes over a kernel in which many large
+# functions are one, and registers of one are spilled for another.
+_SEPARATE: Final = re.compile(r"^(define [^\n]*\d+separate_\d+[^\n]*\))", re.MULTILINE)
 _assembling = threading.Lock()
 _ENVIRONMENT: Final = '@"_ZN08NumbaEnv'
 
@@ -142,13 +145,14 @@ def _fault(handle: int) -> str:
 
 
 def _resources(told: str, major: int) -> Resources:
-    used, frame, shared = _USED.search(told), _FRAME.search(told), _SHARED.search(told)
-    if used is None or frame is None:
+    used, frames = _USED.findall(told), _FRAME.findall(told)
+    if not used or not frames:
         raise CompileError(f"the assembler does not tell what the kernel takes: {told}")
-    stack, stores, loads = map(int, frame.groups())
-    memory = int(shared[1]) if shared else 0
+    # The kernel's own, and those of the functions that it calls.
+    stack, stores, loads = zip(*(map(int, frame) for frame in frames), strict=True)
+    memory = sum(map(int, _SHARED.findall(told)))
     own = max(0, memory - _RESERVED.get(major, 0))
-    return Resources(int(used[1]), stack, loads, stores, own)
+    return Resources(max(map(int, used)), sum(stack), sum(loads), sum(stores), own)
 
 
 def _joined(capability: tuple[int, int, str]) -> str:
@@ -194,5 +198,5 @@ def _modules(function: Any, entry: str, parameters: int, capability: tuple[int, 
 def _tidied(module: str, name: str, entry: str) -> str:
     """The same module in every process: Numba's names count the functions compiled so far. The
     environments, which nothing reads on a device, would become global variables of it."""
-    lines = module.replace(name, entry).splitlines(keepends=True)
+    lines = _SEPARATE.sub(r"\1 noinline", module.replace(name, entry)).splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith(_ENVIRONMENT))

@@ -14,6 +14,10 @@ from numba.cuda.extending import intrinsic
 
 _WORDS = types.CPointer(types.int64)
 
+separate_function = cuda.jit(device=True)
+"""Makes a device function that stays a function: `codegen.cuda.compiler` sees to it by its name,
+which is `separate_` and a number."""
+
 
 @intrinsic
 def words(typingctx: Any, address: Any) -> Any:

@@ -51,10 +51,11 @@ def kernel(numbers, cells):
         top = onward(table, entry[1] * 8)
         clock, depth, rules = top[2], top[7], top[6]
         end = clock_count + clock
-        value, last = clocks[clock] + 1, clocks[end]
         if code == 2:
             value = sizes[known + top[3]]
             last = value + sizes[known + top[4]]
+        else:
+            value, last = clocks[clock] + 1, clocks[end]
         leaves = code == 4
         if depth == 0 and code != 4:
             # The first block decides for all, so that none goes on alone.
@@ -89,13 +90,20 @@ def kernel(numbers, cells):
 
 def persistent(sources: Sequence[DeviceSource]) -> str:
     """The text of the kernel for these distinct functions, in the order of their numbers."""
-    functions = [function(source.text, f"kernel_{at}") for at, source in enumerate(sources)]
+    functions = [_separate(source, at) for at, source in enumerate(sources)]
     lines = []
     for at in range(len(sources)):
         word = "if" if at == 0 else "elif"
         lines += [
             f"            {word} which == {at}:",
-            f"                kernel_{at}(worker, workers, own_n, own_p)",
+            f"                separate_{at}(worker, workers, own_n, own_p)",
         ]
     calls = "\n".join(lines) if lines else "            pass"
     return HEADER + _DRIVER.format(functions="\n\n".join(functions), calls=calls)
+
+
+def _separate(source: DeviceSource, number: int) -> str:
+    """The function as one that is called, not made a part of the kernel: the compiler goes by its
+    name."""
+    text = function(source.text, f"separate_{number}")
+    return text.replace("@device_function", "@separate_function", 1)
