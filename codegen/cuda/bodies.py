@@ -40,7 +40,7 @@ def body(scope: Scope, statements: tuple[Statement, ...]) -> None:
             case Loop(order=Sequence()):
                 _in_order(scope, statement)
             case Loop(order=Any()):
-                reach = "0", scope.writer.operands.number(statement.extent)
+                reach = "0", f"small({scope.writer.operands.number(statement.extent)})"
                 independent(scope, statement, reach)
             case _:
                 raise CompileError(f"{type(statement).__name__} cannot stand inside a kernel")

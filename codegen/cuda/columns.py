@@ -100,7 +100,7 @@ def columns(scope: Scope, made: Chain, reach: tuple[str, str], body: Body) -> No
             body(scope.inner(HALF), tuple(rest))
             if not rest:
                 writer.line("pass")
-        writer.line(f"{base} += {STRANDS}")
+        writer.line(f"{base} = on({base}, {STRANDS})")
 
 
 def _fold(scope: Scope, tree: Loop, present: str, body: Body) -> None:
@@ -142,4 +142,4 @@ def _strands(made: Fold, first: str, extent: str, present: str) -> None:
             writer.axes[tree.axis] = axis
             made.body(made.scope.inner(ALONE), tree.body[:-1])
             made.take(made.held, given(writer, tree))
-            writer.line(f"{place} += {STRANDS}")
+            writer.line(f"{place} = on({place}, {STRANDS})")

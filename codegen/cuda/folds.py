@@ -73,7 +73,7 @@ def fold(scope: Scope, loop: Loop, order: Tree, body: Body) -> None:
     if scope.team is BLOCK:
         _by_block(made)
     elif isinstance(loop.extent, int) and loop.extent <= order.leaf:
-        _run(made, "0", writer.operands.number(loop.extent))
+        _run(made, "0", f"small({writer.operands.number(loop.extent)})")
     else:
         _by_half(made)
     writer.locals.update(zip(order.names, made.held, strict=True))
@@ -81,7 +81,8 @@ def fold(scope: Scope, loop: Loop, order: Tree, body: Body) -> None:
 
 def runs_of(made: Fold) -> tuple[str, str]:
     """The names of the extent and of how many runs there are."""
-    extent, runs = made.writer.operands.number(made.loop.extent), made.writer.fresh("r")
+    extent, runs = made.writer.fresh("x"), made.writer.fresh("r")
+    made.writer.line(f"{extent} = small({made.writer.operands.number(made.loop.extent)})")
     made.writer.line(f"{runs} = ({extent} + {made.order.leaf - 1}) // {made.order.leaf}")
     return extent, runs
 
@@ -209,7 +210,7 @@ def _run(made: Fold, first: str, count: str) -> None:
         else:
             made.take(made.held, values)
         if not together:
-            writer.line(f"{place} += {1 if made.ordered else STRANDS}")
+            writer.line(f"{place} = on({place}, {1 if made.ordered else STRANDS})")
     if not (together and made.ordered):
         merge_lanes(made)
 

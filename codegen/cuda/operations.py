@@ -57,8 +57,10 @@ from codegen.cuda.threads import (
     from_across,
     from_lane,
     half_barrier,
+    on,
     over,
     share,
+    small,
     thread,
 )
 
@@ -68,10 +70,10 @@ __all__ = [
     "float32_at", "float32_restrict", "float64_at", "float64_restrict", "floor", "floor_divide",
     "four", "from_across", "from_lane", "half_barrier", "int32_at", "int32_of_float",
     "int32_restrict", "int64_at", "int64_of_float", "int64_restrict", "isfinite", "log", "log1p",
-    "maximum", "minimum", "offset", "over", "permuted", "power_2", "power_3", "power_4",
+    "maximum", "minimum", "offset", "on", "over", "permuted", "power_2", "power_3", "power_4",
     "power_float", "power_integer", "put_four", "put_some", "remainder", "share", "shared_bool",
     "shared_float32", "shared_float64", "shared_int32", "shared_int64", "sigmoid", "sign", "sin",
-    "sinh", "softplus", "some", "square_root", "tan", "tanh", "thread",
+    "sinh", "small", "softplus", "some", "square_root", "tan", "tanh", "thread",
 ]  # fmt: skip
 
 device_function = cuda.jit(device=True, forceinline=True)

@@ -101,14 +101,14 @@ def quads(
     begin, end, place, whole = (writer.fresh(letter) for letter in "ezqb")
     row = "1"
     if len(loops) > 1:
-        row = writer.operands.product(tuple(loop.extent for loop in loops[1:]))
+        row = f"small({writer.operands.product(tuple(loop.extent for loop in loops[1:]))})"
     writer.line(f"{begin}, {end} = {reach[0]} * {row}, {reach[1]} * {row}")
     writer.line(f"{place} = ({begin} & -{FOUR}) + me * {FOUR}")
     writer.line(f"while {place} < {end}:")
     with writer.indented():
         writer.line(f"{whole} = {place} >= {begin} and {place} + {FOUR} <= {end}")
         made.four(place, f"{begin}, {end}", whole)
-        writer.line(f"{place} += {THREADS * FOUR}")
+        writer.line(f"{place} = on({place}, {THREADS * FOUR})")
 
 
 @dataclass(frozen=True, slots=True)

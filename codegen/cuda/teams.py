@@ -170,7 +170,9 @@ def shared_out(
 ) -> Iterator[None]:
     """The head of the loop in which each member of a team runs its iterations of nested loops, the
     outermost from one number up to another: neighbours take neighbouring ones."""
-    extents = [writer.operands.number(loop.extent) for loop in loops[1:]]
+    extents = [writer.fresh("x") for _ in loops[1:]]
+    for name, loop in zip(extents, loops[1:], strict=True):
+        writer.line(f"{name} = small({writer.operands.number(loop.extent)})")
     places: list[str] = []
     strides: list[str] = []
     left, step = by.member, str(by.members)
@@ -178,15 +180,15 @@ def shared_out(
         place, stride, rest, ahead = (writer.fresh(letter) for letter in "ksqs")
         # Not by 0: where there are no iterations, none is begun.
         writer.line(f"{rest} = over({left}, max({extent}, 1))")
-        writer.line(f"{place} = {left} - {rest} * {extent}")
+        writer.line(f"{place} = on({left}, -{rest} * {extent})")
         writer.line(f"{ahead} = over({step}, max({extent}, 1))")
-        writer.line(f"{stride} = {step} - {ahead} * {extent}")
+        writer.line(f"{stride} = on({step}, -{ahead} * {extent})")
         places.insert(0, place)
         strides.insert(0, stride)
         left, step = rest, ahead
     first, last = reach
     outer = writer.fresh("k")
-    writer.line(f"{outer} = {first} + {left}" if first != "0" else f"{outer} = {left}")
+    writer.line(f"{outer} = on({first}, {left})" if first != "0" else f"{outer} = {left}")
     if extents:
         writer.line(f"if {' == 0 or '.join(extents)} == 0:")
         writer.line(f"    {outer} = {last}")
@@ -196,13 +198,13 @@ def shared_out(
             writer.axes[loop.axis] = _from_start(writer, loop, place)
         yield
         for place, stride in zip(places, strides, strict=True):
-            writer.line(f"{place} += {stride}")
-        writer.line(f"{outer} += {step}")
+            writer.line(f"{place} = on({place}, {stride})")
+        writer.line(f"{outer} = on({outer}, {step})")
         above = [outer, *places]
         for at in reversed(range(len(places))):
             writer.line(f"if {places[at]} >= {extents[at]}:")
-            writer.line(f"    {places[at]} -= {extents[at]}")
-            writer.line(f"    {above[at]} += 1")
+            writer.line(f"    {places[at]} = on({places[at]}, -{extents[at]})")
+            writer.line(f"    {above[at]} = on({above[at]}, 1)")
 
 
 def _from_start(writer: Writer, loop: Loop, place: str) -> str:

@@ -140,3 +140,25 @@ def share(typingctx: Any, worker: Any, workers: Any, extent: Any, tile: Any) -> 
         return builder.zext(held, _WORD)
 
     return types.int64(*[types.int64] * 4), code
+
+
+@intrinsic
+def on(typingctx: Any, a: Any, b: Any) -> Any:
+    """a + b of numbers whose sum is below 2**32: said to be so, products and places made of it take
+    fewer instructions."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, b = (builder.trunc(arg, _INT) for arg in args)
+        return builder.zext(builder.add(a, b), _WORD)
+
+    return types.int64(types.int64, types.int64), code
+
+
+@intrinsic
+def small(typingctx: Any, number: Any) -> Any:
+    """The number, said to be from 0 to 2**32 - 1."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.zext(builder.trunc(args[0], _INT), _WORD)
+
+    return types.int64(types.int64), code

@@ -117,8 +117,10 @@ def fold_program(dtype: str, leaf: int, *, block: bool) -> Program:
 EXACT = [0, 1, 2, 3, 4, 5, 6, 7]
 
 
-@pytest.mark.parametrize("block", [False, True], ids=["half", "block"])
-@pytest.mark.parametrize(("dtype", "leaf"), [("float64", 3), ("float32", 1024)])
+@pytest.mark.parametrize(
+    ("dtype", "leaf", "block"),
+    [("float64", 3, False), ("float64", 3, True), ("float32", 1024, False)],
+)
 def test_folds_have_the_bits_of_the_tree(dtype: str, leaf: int, block: bool):
     program = fold_program(dtype, leaf, block=block)
     columns = program.buffers[1].shape[1]
@@ -154,6 +156,17 @@ def test_folds_down_columns(leaf: int):
                   "scale": np.array(-2.0)}  # fmt: skip
         ours, wanted = both(program, {"n": n, "m": m}, arrays, 2)
         np.testing.assert_array_equal(ours["b"], wanted["b"])
+
+
+@pytest.mark.parametrize("order", [Any(2), Sequence()], ids=["half", "block"])
+def test_a_fold_that_begins_later(order: Any | Sequence):
+    tree = fold("sum", "s", "j", 21, load("x", "i", "j"), leaf=4)
+    body = (replace(tree, start=5), put("y", "i", value=local("s")))
+    buffers = (argument("x", "n", 26), state("y", "n"))
+    program = Program("later", (SizeRule("n"),), buffers, (Loop("i", "n", order, body),))
+    arrays = {"x": np.random.default_rng(4).normal(size=(5, 26)), "y": np.zeros(5)}
+    ours, wanted = both(program, {"n": 5}, arrays, 2)
+    np.testing.assert_array_equal(ours["y"], wanted["y"])
 
 
 def test_folds_of_integers():
