@@ -1,0 +1,240 @@
+"""Whole programs on a GPU in both executions, against the interpreter of the IR; the GPU is the
+interpreter of PTX, which watches every access."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from codegen.compile import Options, assemble, compile_program
+from codegen.cuda import device, persistent, runtime
+from codegen.cuda.blocks import columns_shared
+from codegen.cuda.device import DeviceError
+from codegen.cuda.execution import EXECUTIONS, LAUNCHES, PERSISTENT, choose
+from codegen.cuda.runtime import DeviceBinding, DeviceExecutable
+from codegen.interpret import interpret
+from codegen.ir import Barrier, Loop, Program, Sequence, SizeRule
+from codegen.layout import BindError
+from codegen.passes import optimise
+from tests.codegen.build import argument, state
+from tests.codegen.running import barriers, same, scheduled, without_barrier
+from tests.codegen.samples import SAMPLES, Sample, contract
+from tests.ptx.device import SimulatedDevice
+from tests.ptx.errors import PtxError
+
+# Few programs make every kind of call; the others are compiled for a GPU op by op elsewhere.
+CHOSEN = ("softmax", "scatter", "products", "guarded_share", "trained")
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> SimulatedDevice:
+    """The device that is current."""
+    made = SimulatedDevice(multiprocessors=4)
+    monkeypatch.setattr(device, "current", lambda: made)
+    return made
+
+
+def on_blocks(monkeypatch: pytest.MonkeyPatch, blocks: int) -> None:
+    """Every persistent kernel takes so many blocks, whatever the model says."""
+
+    def forced(*given, **named):
+        return replace(choose(*given, **named), blocks=blocks)
+
+    monkeypatch.setattr(runtime, "choose", forced)
+
+
+def compiled(program: Program, execution: str | None = None) -> DeviceExecutable:
+    made = compile_program(program, Options(target="cuda", execution=execution))
+    assert isinstance(made, DeviceExecutable)
+    return made
+
+
+def bound(sample: Sample, execution: str) -> tuple[DeviceBinding, dict]:
+    arrays = sample.arrays()
+    return compiled(sample.program, execution).bind(sample.sizes, arrays), arrays
+
+
+def wanted(sample: Sample):
+    arrays = sample.arrays()
+    return interpret(scheduled(sample.program), sample.sizes, arrays), arrays
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("name", CHOSEN)
+def test_a_program_gives_what_the_interpreter_gives(name, execution, gpu) -> None:
+    sample = SAMPLES[name]
+    expected, arrays = wanted(sample)
+    binding, own = bound(sample, execution)
+    outcome = binding.run()
+    binding.pull()
+    assert (outcome.iterations, outcome.stopped is not None) == (
+        expected.iterations, expected.stopped,
+    )  # fmt: skip
+    assert same(own, arrays, 1e-14)
+
+
+@pytest.mark.parametrize("blocks", [2, 3])
+@pytest.mark.parametrize("name", ["products", "trained"])
+def test_the_number_of_blocks_changes_no_bit(name, blocks, gpu, monkeypatch) -> None:
+    one, own = bound(SAMPLES[name], PERSISTENT)
+    one.run()
+    one.pull()
+    on_blocks(monkeypatch, blocks)
+    more, others = bound(SAMPLES[name], PERSISTENT)
+    more.run()
+    more.pull()
+    assert same(own, others)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_an_until_leaves_before_the_update(execution, gpu) -> None:
+    sample = SAMPLES["diverging"]
+    expected, _ = wanted(sample)
+    binding, own = bound(sample, execution)
+    before = {name: array.copy() for name, array in own.items()}
+    outcome = binding.run()
+    assert expected.stopped
+    assert (outcome.iterations, outcome.stopped) == (expected.iterations, 0)
+    binding.pull()
+    assert not same(own, before)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_runs_go_on_where_the_last_one_ended(execution, gpu) -> None:
+    sample = SAMPLES["trained"]
+    whole, once = bound(sample, execution)
+    whole.run()
+    whole.pull()
+    parted, twice = bound(sample, execution)
+    steps = sample.sizes["steps"]
+    for first in range(2):
+        assert parted.run({"steps": steps}).iterations == steps
+        parted.pull()
+        if first == 0:
+            assert same(twice, once)
+    assert not same(twice, once)
+
+
+def test_the_last_run_of_a_stop_is_one_iteration(gpu) -> None:
+    for execution in EXECUTIONS:
+        binding, _ = bound(SAMPLES["trained"], execution)
+        binding.stop()
+        assert binding.run().iterations == 1
+        assert binding.run().iterations == SAMPLES["trained"].sizes["steps"]
+
+
+def test_what_the_host_writes_counts_after_a_push(gpu) -> None:
+    sample = SAMPLES["softmax"]
+    binding, own = bound(sample, PERSISTENT)
+    binding.run()
+    binding.pull()
+    first = own["out"].copy()
+    own["x"][...] *= 2
+    binding.run()
+    binding.pull()
+    assert np.array_equal(own["out"], first)
+    binding.push()
+    binding.run()
+    binding.pull()
+    assert not np.array_equal(own["out"], first)
+
+
+def test_a_missing_grid_barrier_is_noticed(gpu, monkeypatch) -> None:
+    """The planted fault: the program without one of its barriers, on two blocks."""
+    on_blocks(monkeypatch, 2)
+    sample = SAMPLES["trained"]
+    planned = optimise(sample.program)[-1][1]
+    assert barriers(planned) > 1
+    noticed = 0
+    _, arrays = wanted(sample)
+    for number in range(2):
+        broken = without_barrier(planned, number)
+        made = assemble((("broken", broken),), Options(target="cuda", execution=PERSISTENT))
+        own = sample.arrays()
+        try:
+            binding = made.bind(sample.sizes, own)
+            binding.run()
+            binding.pull()
+            noticed += not same(own, arrays, 1e-14)
+        except PtxError:
+            noticed += 1
+    assert noticed
+
+
+def test_memory_is_kept_for_the_next_binding(gpu) -> None:
+    made = compiled(SAMPLES["softmax"].program, PERSISTENT)
+    for _ in range(3):
+        binding = made.bind(SAMPLES["softmax"].sizes, SAMPLES["softmax"].arrays())
+        binding.run()
+        del binding
+    assert len(gpu.memory.ranges) == 1
+
+
+def test_compiling_needs_no_device_and_binding_says_that_there_is_none(monkeypatch) -> None:
+    def absent():
+        raise DeviceError("no GPU can be used: none here")
+
+    monkeypatch.setattr(device, "current", absent)
+    made = compiled(SAMPLES["softmax"].program)
+    assert ".entry" in made.images[0].ptx
+    assert made.execution.startswith(made.nominal.kind)
+    assert "estimated" in made.execution
+    with pytest.raises(DeviceError, match="no GPU can be used"):
+        made.bind(SAMPLES["softmax"].sizes, SAMPLES["softmax"].arrays())
+
+
+def test_arrays_that_do_not_fit_are_refused(gpu) -> None:
+    sample = SAMPLES["softmax"]
+    made = compiled(sample.program, PERSISTENT)
+    arrays = sample.arrays()
+    with pytest.raises(BindError, match="x must be"):
+        made.bind(sample.sizes, arrays | {"x": arrays["x"].astype(np.float32)})
+    with pytest.raises(BindError, match="needs the size"):
+        made.bind({}, arrays)
+
+
+def test_two_programs_share_images(gpu) -> None:
+    first = compiled(SAMPLES["softmax"].program, PERSISTENT)
+    again = compiled(replace(SAMPLES["softmax"].program, name="again"), PERSISTENT)
+    assert again.compiled == 0
+    assert first.images[0].key == again.images[0].key
+
+
+def test_the_model_takes_one_kernel_for_small_programs_and_launches_for_large_ones() -> None:
+    sizes = tuple(SizeRule(name) for name in "nmk")
+    buffers = (argument("a", "n", "k"), argument("b", "k", "m"), state("c", "n", "m"))
+    product = contract("c:im", "a:ik", "b:km", {"i": "n", "k": "k", "m": "m"})
+    steps = Loop("t", 3, Sequence(), (product, product))
+    program = optimise(Program("product", sizes, buffers, (steps,)))[-1][1]
+    free = ["n", "m", "k"]
+    small = choose(program, dict.fromkeys(free, 16), 132)
+    large = choose(program, dict.fromkeys(free, 4096), 132)
+    assert (small.kind, large.kind) == (PERSISTENT, LAUNCHES)
+    assert "estimated" in small.why
+    assert choose(program, dict.fromkeys(free, 16), 132, asked=LAUNCHES).kind == LAUNCHES
+    nested = choose(program, dict.fromkeys(free, 4096), 132, recordable=False)
+    assert nested.kind == PERSISTENT
+
+
+def test_columns_are_shared_out_where_rows_are_few(gpu) -> None:
+    made = compiled(SAMPLES["products"].program, LAUNCHES)
+    found = made.assembled(LAUNCHES)
+    table = found.plan.numbers({name: 512 for name in found.plan.free})
+    calls = [row for row in range(len(found.table)) if _is_product(found, row)]
+    assert calls
+    for row in calls:
+        tiles, parts = columns_shared(found, table, row, 264)
+        assert tiles >= 1
+        assert 1 <= parts <= 8
+        assert columns_shared(found, table, row, 1)[1] == 1
+
+
+def _is_product(found, row: int) -> bool:
+    return found.table[row, 0] == 0 and int(found.table[row, 1]) in found.products
+
+
+def test_functions_of_the_persistent_kernel_stay_functions(gpu) -> None:
+    made = compiled(SAMPLES["softmax"].program, PERSISTENT)
+    assert "separate_0" in made.images[0].ptx
+    assert "separate_function" in persistent.persistent(made.nominal.sources)
+    assert not any(isinstance(one, Barrier) for one in SAMPLES["softmax"].program.body)
