@@ -89,7 +89,9 @@ def choose(
     counts = [1]
     while counts[-1] * 2 <= min(most, multiprocessors, _MOST_BLOCKS):
         counts.append(counts[-1] * 2)
-    times = {count: _persistent(pieces, barriers, count) for count in counts}
+    # A sequence is started once for many iterations, all else each time.
+    start = 0.0 if any(map(is_driver, program.body)) else _LAUNCH
+    times = {count: start + _persistent(pieces, barriers, count) for count in counts}
     blocks = min(times, key=lambda count: times[count])
     launches = _launches(pieces, multiprocessors)
     told = (
