@@ -26,6 +26,7 @@ from numba.cuda.cudadrv.nvvm import llvm_replace, set_launch_bounds
 
 from codegen.cpu.errors import CompileError
 from codegen.cuda.image import THREADS, Resources
+from codegen.cuda.naming import canonical
 from codegen.cuda.pieces import LIBDEVICE, needed
 
 _USED: Final = re.compile(r"Used (\d+) registers")
@@ -192,11 +193,12 @@ def _modules(function: Any, entry: str, parameters: int, capability: tuple[int, 
     kernel = result.library.get_function(name)
     kernel_fixup(kernel, False)
     set_launch_bounds(kernel, (THREADS, 1))
-    return [_tidied(module, name, entry) for module in result.library.llvm_strs]
+    modules = map(str, dict.fromkeys(result.library.modules))
+    return canonical([_tidied(module, name, entry) for module in modules])
 
 
 def _tidied(module: str, name: str, entry: str) -> str:
-    """The same module in every process: Numba's names count the functions compiled so far. The
-    environments, which nothing reads on a device, would become global variables of it."""
+    """A module with the kernel under the name `entry`. The environments, which nothing reads on a
+    device, would become global variables of it."""
     lines = _SEPARATE.sub(r"\1 noinline", module.replace(name, entry)).splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith(_ENVIRONMENT))

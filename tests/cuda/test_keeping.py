@@ -21,8 +21,8 @@ SCRIPT = """
 import sys
 from codegen import cache
 from codegen.cuda.toolchain import image
-from tests.cuda.texts import TEXT
-texts = [TEXT.replace("3.0", f"{k}.5") for k in map(int, sys.argv[1])]
+from tests.cuda.texts import BRANCHED, TEXT
+texts = [(BRANCHED if k > 2 else TEXT).replace("3.0", f"{k}.5") for k in map(int, sys.argv[1])]
 made = {image(text).key: image(text).ptx for text in texts}
 loaded = any(name in sys.modules for name in ("numba", "numba_cuda", "cuda.bindings"))
 print(cache.compiled(), loaded, hash(tuple(sorted(made.items()))))

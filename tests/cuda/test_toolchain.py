@@ -12,9 +12,10 @@ from codegen import cache
 from codegen.cpu.errors import CompileError
 from codegen.cuda import pieces, toolchain
 from codegen.cuda.image import THREADS, Resources
+from codegen.cuda.naming import canonical
 from codegen.cuda.toolchain import HOPPER, Architecture, image, images
 from codegen.lazy import cuda_compiler, module
-from tests.cuda.texts import HEADER, TEXT
+from tests.cuda.texts import BRANCHED, HEADER, TEXT
 
 
 @pytest.fixture
@@ -41,6 +42,32 @@ def test_an_image_has_the_kernel_alone(place):
     assert made.entry.encode() in made.cubin
     assert 0 < made.resources.registers <= 32
     assert replace(made.resources, registers=0) == Resources(0, 0, 0, 0, 0)
+
+
+def test_a_function_that_stays_one_has_a_short_name(place):
+    ptx = image(BRANCHED).ptx
+    assert len(set(re.findall(r"^\.weak \.func .* (\w+)\($", ptx, re.MULTILINE))) == 1
+    assert re.search(r"call\.uni \(retval0\),\s+separate_0_\d,", ptx)
+
+
+def module_of(name: str, *needed: str) -> str:
+    lines = [f'declare void @"{other}"()' for other in (*needed, "llvm.fma")]
+    calls = "".join(f'  call void @"{other}"()\n' for other in needed)
+    return "\n".join([*lines, f'define void @"{name}"() {{', calls, "}"])
+
+
+def test_modules_are_the_same_in_every_process():
+    """Whatever Numba's counts, whatever the order, and however often it gives a module."""
+    told = []
+    for count, turned in ((2, False), (7, True)):
+        deep, left, right = (f"_ZN4code{len(n)}{n}B2v{count + k}B1x"
+                             for k, n in enumerate(("deep", "left", "right")))  # fmt: skip
+        others = [module_of(left, deep), module_of(deep), module_of(right, deep), module_of(deep)]
+        others.append(module_of("_ZN4code6unusedB2v1"))
+        told.append(canonical([module_of("entry", left, right), *others[:: -1 if turned else 1]]))
+    assert told[0] == told[1]
+    wanted = [("entry", "left_0", "right_1"), ("left_0", "deep_2"), ("right_1", "deep_2")]
+    assert told[0] == [*(module_of(*names) for names in wanted), module_of("deep_2")]
 
 
 def test_the_instructions_of_an_image(place):

@@ -1,4 +1,4 @@
-"""A module text that compiles in a twentieth of a second, once Numba is there."""
+"""Module texts that compile in a twentieth of a second, once Numba is there."""
 
 HEADER = """\
 from numba import cuda
@@ -25,3 +25,18 @@ def kernel(count, values):
     p = floats(values)
 """
 TEXT = HEADER + "    if cuda.threadIdx.x < count:\n        p[0] = scaled(p[0])\n"
+
+SEPARATE = """\
+@cuda.jit(device=True)
+def separate_0(value):
+    return scaled(value) + scaled(float32(1.0))
+
+
+@cuda.jit(device=True, forceinline=True)
+def beside(value):
+    return scaled(value) - separate_0(value)
+
+
+def kernel("""
+BRANCHED = TEXT.replace("def kernel(", SEPARATE).replace("= scaled(", "= beside(")
+"""The same, where several ways lead to a function, and one of them stays a function."""
