@@ -3,7 +3,8 @@
 The 16 lanes of a half-warp are the 16 strands of a run, and a run's strands are merged by four
 exchanges between lanes. Runs are merged by a binary counter, as on a processor (`codegen.cpu.
 folds`); its stack lies in registers, level k in those of lane k. The half-warps of a block take 16
-neighbouring runs at a time, whose results they merge, by the same tree, through shared memory.
+neighbouring runs at a time, whose results they merge, by the same tree, through shared memory; or a
+strand each, where an iteration holds folds or loops of its own.
 
 A monoid that is ordered has one strand a run: each lane folds a stretch of the run, in order, and
 the stretches are merged in order. That is the result of one strand where the merge is exactly
@@ -70,8 +71,10 @@ def fold(scope: Scope, loop: Loop, order: Tree, body: Body) -> None:
     writer = scope.writer
     comment(writer, loop)
     made = Fold(scope, loop, order, tuple(writer.fresh("v") for _ in order.names), body)
-    if scope.team is BLOCK:
+    if scope.team is BLOCK and (made.ordered or fits_a_thread(loop.body[:-1])):
         _by_block(made)
+    elif scope.team is BLOCK:
+        _by_strands(made)
     elif isinstance(loop.extent, int) and loop.extent <= order.leaf:
         _run(made, "0", f"small({writer.operands.number(loop.extent)})")
     else:
@@ -120,6 +123,38 @@ def _by_block(made: Fold) -> None:
                 put_held(made, cells, "half")
         _gathered(made, cells, f"min({STRANDS}, {runs} - {group} * {STRANDS})")
         counter.push(made, group, groups)
+
+
+def _by_strands(made: Fold) -> None:
+    """Where an iteration is work for a half-warp, each half-warp of the block takes a strand."""
+    writer, leaf = made.writer, made.order.leaf
+    extent, runs = runs_of(made)
+    cells = cells_of(made, STRANDS)
+    counter = Counter.begun(made)
+    run, first, count, place = (writer.fresh(letter) for letter in "rfek")
+    start = "" if made.loop.start == 0 else f" + {writer.operands.number(made.loop.start)}"
+    writer.line(f"for {run} in range({runs}):")
+    with writer.indented():
+        writer.line(f"{first} = {run} * {leaf}")
+        writer.line(f"{count} = min({leaf}, {extent} - {first})")
+        made.clear(made.held)
+        writer.line(f"{place} = half")
+        writer.line(f"while {place} < {count}:")
+        with writer.indented():
+            axis = writer.axes[made.loop.axis] = writer.fresh("i")
+            writer.line(f"{axis} = {first} + {place}{start}")
+            made.body(made.scope.inner(HALF), made.loop.body[:-1])
+            made.take(made.held, given(writer, made.loop))
+            writer.line(f"{place} = on({place}, {STRANDS})")
+        writer.line("if lane == 0:")
+        with writer.indented():
+            put_held(made, cells, "half")
+        writer.line("block_barrier()")
+        get_held(made, cells, "lane")
+        # The cells may be written again.
+        writer.line("block_barrier()")
+        merge_lanes(made)
+        counter.push(made, run, runs)
 
 
 def cells_of(made: Fold, count: int) -> tuple[str, ...]:

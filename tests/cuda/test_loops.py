@@ -55,15 +55,15 @@ def assert_close(ours: Arrays, wanted: Arrays, tolerance: float = 1e-12) -> None
         )
 
 
-@pytest.mark.parametrize("blocks", [1, 3])
 @pytest.mark.parametrize("name", SAMPLES)
-def test_an_optimised_sample(name: str, blocks: int):
+def test_an_optimised_sample(name: str):
     sample = SAMPLES[name]
     program = list(optimise(sample.program))[-1][1]
-    assert_close(*both(program, sample.sizes, sample.arrays(), blocks))
+    for blocks in (1, 3):
+        assert_close(*both(program, sample.sizes, sample.arrays(), blocks))
 
 
-@pytest.mark.parametrize("name", ["broadcast", "reductions", "scatter", "pad", "strided"])
+@pytest.mark.parametrize("name", ["broadcast", "softmax", "pad", "strided"])
 def test_a_sample_as_it_stands(name: str):
     sample = SAMPLES[name]
     program = scheduled(sample.program)
@@ -158,6 +158,22 @@ def test_folds_down_columns(leaf: int):
         np.testing.assert_array_equal(ours["b"], wanted["b"])
 
 
+@pytest.mark.parametrize("leaf", [7, 1024])
+def test_a_fold_of_folds_in_one_tile(leaf: int):
+    """Of all elements of a matrix: a strand of the rows a half-warp."""
+    x = load("x", "i", "j")
+    row = fold("sum", "row", "j", "m", x)
+    tree = Tree("sum", ("all",), ("float64",), leaf)
+    given = Yield((call("maximum", local("row"), number(0.0)),))
+    body = Loop("i", "n", tree, (row, given), start=1), put("y", value=local("all"))
+    buffers = (argument("x", 40, "m"), state("y"))
+    program = Program("all", (SizeRule("n"), SizeRule("m")), buffers, body)
+    for n, m in ((0, 3), (1, 1), (16, 20), (39, 5)):
+        arrays = {"x": np.random.default_rng(n).normal(size=(40, m)), "y": np.zeros(())}
+        ours, wanted = both(program, {"n": n, "m": m}, arrays, 2)
+        np.testing.assert_array_equal(ours["y"], wanted["y"])
+
+
 @pytest.mark.parametrize("order", [Any(2), Sequence()], ids=["half", "block"])
 def test_a_fold_that_begins_later(order: Any | Sequence):
     tree = fold("sum", "s", "j", 21, load("x", "i", "j"), leaf=4)
@@ -216,9 +232,9 @@ def deep() -> tuple[Program, dict[str, int], Arrays]:
     return program, known, arrays
 
 
-@pytest.mark.parametrize("blocks", [1, 2])
-def test_a_deep_nest(blocks: int):
-    assert_close(*both(*deep(), blocks))
+def test_a_deep_nest():
+    for blocks in (1, 2):
+        assert_close(*both(*deep(), blocks))
 
 
 def test_a_deep_nest_in_one_tile():
@@ -261,8 +277,7 @@ def test_an_until_inside_a_tile():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "bool"])
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 1030])
-def test_whole_arrays_of_every_dtype_and_length(dtype: str, count: int):
+def test_whole_arrays_of_every_dtype_and_length(dtype: str):
     x, y = load("x", "i", dtype=dtype), load("y", "i", dtype=dtype)
     function = "logical_or" if dtype == "bool" else "maximum"
     # What is stored is loaded again by the same iteration.
@@ -270,12 +285,13 @@ def test_whole_arrays_of_every_dtype_and_length(dtype: str, count: int):
     buffers = tuple(state(name, "n", dtype=dtype) for name in "xyz")
     loop = tiled(nest({"i": "n"}, *body), 7)
     program = Program("whole", (SizeRule("n"),), buffers, (loop,))
-    random = np.random.default_rng(count)
-    arrays = {name: random.integers(0, 2 if dtype == "bool" else 99, count).astype(dtype)
-              for name in "xyz"}  # fmt: skip
-    ours, wanted = both(program, {"n": count}, arrays, 3)
     assert "put_four" in nest_source(loop, index_buffers(program)).text
-    assert all(np.array_equal(ours[name], wanted[name]) for name in "xyz")
+    random = np.random.default_rng(6)
+    for count in (0, 1, 3, 4, 1030):
+        arrays = {name: random.integers(0, 2 if dtype == "bool" else 99, count).astype(dtype)
+                  for name in "xyz"}  # fmt: skip
+        ours, wanted = both(program, {"n": count}, arrays, 3)
+        assert all(np.array_equal(ours[name], wanted[name]) for name in "xyz"), count
 
 
 def test_whole_arrays_are_moved_by_vectors():
