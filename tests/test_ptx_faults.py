@@ -107,6 +107,20 @@ CASES = {
         ROTATE.format("bar.sync 0;\n") + "{}st.shared.f32 [%r10], %f2;",
         "bar.sync 0;\n", "", Race, "orders after a read",
     ),
+    "all read what one wrote": Case(
+        "setp.eq.u32 %p0, %r0, 70;\n@%p0 st.shared.u32 [%r9], %r0;\n{}ld.shared.u32 %r12, [%r9];",
+        "bar.sync 0;\n", "", Race, "orders after a write",
+    ),
+    "one writes what all read": Case(
+        "setp.eq.u32 %p0, %r0, 70;\n@%p0 st.shared.u32 [%r9], %r0;\nbar.sync 0;\n"
+        "ld.shared.u32 %r12, [%r9];\nld.shared.u32 %r12, [%r9];\n{}@%p0 st.shared.u32 [%r9], %r7;",
+        "bar.sync 0;\n", "", Race, "orders after a read",
+    ),
+    "one block writes what all blocks read": Case(
+        "mov.u32 %r20, %nctaid.x;\nsetp.eq.u32 %p0, %r2, 70;\nld.global.f32 %f1, [%rd0+64];\n{}"
+        "@%p0 st.global.f32 [%rd0+64], 0f3F800000;", GRID, "bar.sync 0;\n", Race,
+        "orders after a read", blocks=3,
+    ),
     "two warps write one place": Case(
         "cvt.rn.f32.u32 %f1, %r0;\nst.shared.f32 [{}], %f1;", "%r10", "%r9", Race,
         "different values",

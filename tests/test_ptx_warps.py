@@ -251,3 +251,24 @@ def test_seeds_change_the_order_of_atomics() -> None:
         sums.add(float(total[0]))
     assert len(sums) > 1
     np.testing.assert_allclose(list(sums), 1 + sum(1 / k for k in range(1, 256)), rtol=1e-5)
+
+
+def test_one_address_is_a_place_for_each_block_or_thread() -> None:
+    given = values("u32", 1)[:512]
+    # The first thread's number, through the block's shared memory.
+    body = (
+        "setp.eq.u32 %p0, %r0, 0;\n@%p0 st.shared.u32 [arena+4], %r10;\nbar.sync 0;\n"
+        "ld.shared.u32 %r11, [arena+4];"
+    )
+    expected = np.repeat(given[::256], 256)
+    np.testing.assert_array_equal(answered(body, given, blocks=2), expected)
+    generic = (
+        "mov.u64 %rd12, arena;\ncvta.shared.u64 %rd12, %rd12;\nsetp.eq.u32 %p0, %r0, 0;\n"
+        "@%p0 st.u32 [%rd12+4], %r10;\nbar.sync 0;\nld.u32 %r11, [%rd12+4];"
+    )
+    np.testing.assert_array_equal(answered(generic, given, blocks=2), expected)
+    own = (
+        "{.local .align 8 .b8 mine[16];\nmov.u64 %rd12, mine;\ncvta.local.u64 %rd13, %rd12;\n"
+        "st.local.u32 [%rd12+8], %r10;\nld.u32 %r11, [%rd13+8];\n}"
+    )
+    np.testing.assert_array_equal(answered(own, given, blocks=2), given)

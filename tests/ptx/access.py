@@ -45,13 +45,21 @@ class Access:
     def size(self) -> int:
         return self.element * self.count
 
-    def places(self, where: Any, *, write: bool) -> list[Place]:
-        """Where the active lanes go, for each space that they go to, checked."""
+    def addresses(self, where: Any) -> tuple[Array, Array]:
+        """The addresses of the active lanes, and these."""
         lanes = lanes_of(where, self.machine.binder.lanes)
         base = self.base if where is True else self.base[lanes]
         addresses = base.astype(np.int64)
         if self.offset:
-            addresses = addresses + self.offset
+            addresses += self.offset
+        return addresses, lanes
+
+    def places(self, where: Any, *, write: bool) -> list[Place]:
+        """Where the active lanes go, for each space that they go to, checked."""
+        return self.places_of(*self.addresses(where), write=write)
+
+    def places_of(self, addresses: Array, lanes: Array, *, write: bool) -> list[Place]:
+        """The same for given addresses."""
         found: list[tuple[Space, Array, Array]] = self.machine.spaces(
             self.space, addresses, lanes, self.instruction
         )
@@ -80,7 +88,17 @@ def _load(machine: Any, i: Instruction) -> Handler:
     strong, acquire = i.has(*_STRONG), i.has("acquire")
 
     def run(where: Any) -> None:
-        for place in bound.places(where, write=False):
+        addresses, lanes = bound.addresses(where)
+        if not strong and _is_uniform(addresses):
+            (place,) = bound.places_of(addresses[:1], lanes[:1], write=False)
+            if place.space.is_one_for(lanes):
+                place.space.watch_uniform(place, lanes)
+                word = int(place.bytes[0]) // dtype.itemsize
+                values = place.space.arena.views[dtype.itemsize].view(dtype)
+                for k, target in enumerate(targets):
+                    commit(target, values[word + k], where)
+                return
+        for place in bound.places_of(addresses, lanes, write=False):
             if strong:
                 machine.polled = True
                 place.strong(write=False, acquire=acquire)
@@ -123,6 +141,11 @@ def _store(machine: Any, i: Instruction) -> Handler:
                 place.same(met, _bytes(values, place))
 
     return run
+
+
+def _is_uniform(addresses: Array) -> bool:
+    first = addresses[0]
+    return addresses.size > 1 and first == addresses[-1] and bool((addresses == first).all())
 
 
 def _bytes(values: list[Array], place: Place) -> Array:

@@ -203,6 +203,8 @@ class Machine(Schedule):
             return [(self.shared, addresses, lanes)]
         if name == "local":
             return [(self.local, addresses, lanes)]
+        if np.minimum.reduce(addresses) >= WINDOW_END:
+            return [(self.device, addresses, lanes)]
         windows = (
             (self.shared, SHARED_WINDOW, LOCAL_WINDOW),
             (self.local, LOCAL_WINDOW, WINDOW_END),

@@ -23,8 +23,8 @@ GLOBAL_BASE = 0x7F00_0000_0000
 ALIGNMENT = 256
 """Of what is allocated, as cuMemAlloc promises."""
 
-ABSENT, RAW, WRITTEN, FREED = range(4)
-"""What a byte of device memory is."""
+ABSENT, FREED, RAW, WRITTEN = range(4)
+"""What a byte of device memory is; the more, the more may be done with it."""
 
 
 class Arena:

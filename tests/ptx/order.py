@@ -21,6 +21,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 WARP = 32
 _SHIFT = np.int64(32)
+_STEPS = np.arange(16)
 _WHO = np.int64((1 << 32) - 1)
 
 
@@ -61,6 +62,7 @@ class Order:
         """A launch: all that was before it is ordered before it."""
         self.start = now
         self.now = now + 1
+        self.fresh = (now + 1) << 32
         self.knows[:] = now
         if self.fenced is not None:
             self.fenced[:] = now
@@ -79,14 +81,24 @@ class Order:
 
     def unordered(self, records: Array, lanes: Array) -> Array | None:
         """Which of the records are not ordered before accesses of these lanes now; None if all."""
-        if records.max(initial=0) < self.bound:
+        if not records.size or np.maximum.reduce(records) < self.bound:
             return None
         who = records & _WHO
         known = self.knows.reshape(-1)[self.rows[lanes] + self.columns[who]]
         if not self.across and self.blocks > 1:
             known = np.where(self.block_of[who] == self.block_of[lanes], known, self.start)
         bad = (known < (records >> _SHIFT)) & (who != lanes)
-        return bad if bad.any() else None
+        return bad if np.count_nonzero(bad) else None
+
+    def level(self, first: int, last: int) -> int:
+        """Who stands for lanes from one to another, of which both take part."""
+        if first == last:
+            return first
+        if first // WARP == last // WARP:
+            return self.lanes + first // WARP
+        block = first // (WARP * self.warps)
+        same = block == last // (WARP * self.warps)
+        return self.lanes + self.all_warps + (block if same else self.blocks)
 
     def join(self, first: Array, second: Array) -> Array:
         """Who stands for both of these."""
@@ -192,7 +204,7 @@ class Shadow:
         count = size // self.granule
         if count <= 1:
             return cells, lanes
-        spread = (cells[:, None] + np.arange(count)).reshape(-1)
+        spread = (cells[:, None] + _STEPS[:count]).reshape(-1)
         return spread, np.repeat(lanes, count)
 
     def conflicts(
@@ -224,7 +236,7 @@ class Shadow:
         records[cells] = new
         kept = records[cells]
         met = kept != new
-        if not met.any():
+        if not np.count_nonzero(met):
             return None
         joined = order.join(kept[met] & _WHO, new[met] & _WHO)
         np.maximum.at(records, cells[met], order.stamp(joined))

@@ -10,6 +10,7 @@ import numpy as np
 
 from tests.ptx.errors import InFlight, Misaligned, OutOfBounds, Race, Uninitialised, UseAfterFree
 from tests.ptx.memory import ABSENT, FREED, GLOBAL_BASE, RAW, WRITTEN, Arena, DeviceMemory
+from tests.ptx.order import Shadow
 from tests.ptx.syntax import Instruction
 
 Array = np.ndarray[Any, Any]
@@ -67,15 +68,15 @@ class Space:
         """The checked bytes; OutOfBounds, Misaligned, UseAfterFree, Uninitialised."""
         if size > 1:
             low = addresses & (size - 1)
-            if low.any():
+            if np.count_nonzero(low):
                 self._fault(Misaligned, i, addresses, lanes, low != 0, size)
         return Place(self, self._located(addresses, lanes, size, i, write), lanes, size, i)
 
     def _located(
         self, addresses: Array, lanes: Array, size: int, i: Instruction, write: bool
     ) -> Array:
-        bad = (addresses < 0) | (addresses > self.limit - size)
-        if bad.any():
+        if np.maximum.reduce(addresses.view(np.uint64)) > self.limit - size or self.limit < size:
+            bad = (addresses < 0) | (addresses > self.limit - size)
             self._fault(OutOfBounds, i, addresses, lanes, bad, size)
         return addresses + self.starts[lanes]
 
@@ -87,6 +88,10 @@ class Space:
         if self.name == "shared":
             where += f", of which the block has {self.limit}"
         self.machine.fault(kind, i, int(lanes[at]), where)
+
+    def is_one_for(self, lanes: Array) -> bool:
+        """Whether one address is one place for all these lanes, which are in ascending order."""
+        return bool(self.starts[lanes[0]] == self.starts[lanes[-1]])
 
     def watch_read(self, place: Place) -> None:
         if not self.watched:
@@ -100,6 +105,32 @@ class Space:
         if found is not None:
             self._race(place, "a read", *found, lanes)
         shadow.note(order, shadow.read, cells, lanes)
+
+    def watch_uniform(self, place: Place, lanes: Array) -> None:
+        """A read of one place by many lanes, in ascending order; `place` is that of the first."""
+        if not self.watched:
+            return
+        order, shadow = self.machine.order, self.arena.shadow(self.machine.granule)
+        first = int(place.bytes[0]) // shadow.granule
+        cells = slice(first, first + max(place.size // shadow.granule, 1))
+        level = order.level(int(lanes[0]), int(lanes[-1]))
+        if not self._plain(shadow, cells, level):
+            places = np.broadcast_to(place.bytes, lanes.size)
+            self.watch_read(Place(self, places, lanes, place.size, place.instruction))
+            return
+        shadow.read[cells] = level + (order.now << 32)
+
+    def _plain(self, shadow: Shadow, cells: slice, level: int) -> bool:
+        """Whether these cells were written long ago, and since read by the same threads at most."""
+        bound = self.machine.order.bound
+        if self.flying is not None and self.flying[cells].any():
+            return False
+        latest = int(shadow.written[cells].max())
+        if latest >= bound or (shadow.any_strong and int(shadow.strong[cells].max()) >= bound):
+            return False
+        if self.name == "shared" and int(shadow.written[cells].min()) < self.machine.order.fresh:
+            return False
+        return all(old < bound or old & 0xFFFFFFFF == level for old in shadow.read[cells].tolist())
 
     def watch_write(self, place: Place, values: Callable[[], Array]) -> Array | None:
         if not self.watched:
@@ -140,13 +171,13 @@ class Space:
             if write:
                 order.wrote(address, lane // 32, release)
 
-    def _initialised(self, place: Place, shadow: Any, cells: Array, lanes: Array) -> None:
+    def _initialised(self, place: Place, shadow: Shadow, cells: Array, lanes: Array) -> None:
         """Shared memory is unknown at the start of a launch."""
         if self.name != "shared":
             return
-        start = (self.machine.order.start + 1) << 32
+        start = self.machine.order.fresh
         fresh = shadow.written[cells] < start
-        if fresh.any() and shadow.any_strong:
+        if shadow.any_strong and fresh.any():
             fresh &= shadow.strong[cells] < start
         if fresh.any():
             lane = int(lanes[np.flatnonzero(fresh)[0]])
@@ -180,20 +211,20 @@ class GlobalSpace(Space):
         self, addresses: Array, lanes: Array, size: int, i: Instruction, write: bool
     ) -> Array:
         places = addresses - GLOBAL_BASE
-        state, last = self.memory.state, self.memory.size - size
-        outside = (places < 0) | (places > last)
-        if outside.any():
+        state = self.memory.state
+        # Below the start is, without a sign, far above the end.
+        if np.maximum.reduce(places.view(np.uint64)) > self.memory.size - size:
+            outside = (places < 0) | (places > self.memory.size - size)
             self._fault(OutOfBounds, i, addresses, lanes, outside, size)
         first, final = state[places], state[places + (size - 1)]
-        worst = int(min(first.min(), final.min()))
-        if worst == ABSENT:
-            bad = (first == ABSENT) | (final == ABSENT)
-            self._fault(OutOfBounds, i, addresses, lanes, bad, size)
-        if int(max(first.max(), final.max())) == FREED:
-            bad = (first == FREED) | (final == FREED)
-            self._fault(UseAfterFree, i, addresses, lanes, bad, size)
-        if worst == RAW:
-            self._raw(addresses, places, lanes, size, i, write)
+        worst = min(np.minimum.reduce(first), np.minimum.reduce(final))
+        if worst == WRITTEN:
+            return places
+        for kind, bad_state in ((OutOfBounds, ABSENT), (UseAfterFree, FREED)):
+            bad = (first == bad_state) | (final == bad_state)
+            if bad.any():
+                self._fault(kind, i, addresses, lanes, bad, size)
+        self._raw(addresses, places, lanes, size, i, write)
         return places
 
     def _raw(
