@@ -63,6 +63,18 @@ def _copy(count: int) -> Any:
 copy_one, copy_vector = _copy(1), _copy(0)
 
 
+@intrinsic
+def clear_word(typingctx: Any, into: Any) -> Any:
+    """Sets 32 bits of shared memory to zero."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values = [shared_address(builder, args[0])]
+        assembly(builder, _NOTHING, "st.shared.b32 [$0], 0;", "r,~{memory}", values)
+        return context.get_dummy_value()
+
+    return types.void(into), code
+
+
 def _alone(text: str) -> Any:
     @intrinsic
     def instruction(typingctx: Any) -> Any:

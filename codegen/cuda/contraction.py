@@ -21,7 +21,7 @@ from codegen.walk import root_of
 
 PRECISIONS = ("float32", "tf32", "bf16")
 SHAPES = ("rows", "square")
-ARENA_BYTES = 2 * 32 * (128 + 4 + 8 + 4) * 4
+ARENA_BYTES = 2 * 32 * (128 + 8 + 16 + 8) * 4
 """Two stretches of the largest tile."""
 
 
@@ -40,13 +40,22 @@ def contraction(
     form = matrix_form(statement, buffers)
     if form is None:
         raise CompileError(f"the contraction {statement.label} is no matrix product")
+    if precision not in PRECISIONS or shape not in SHAPES:
+        raise CompileError(f"no product is made in {precision!r} and {shape!r}")
+    if precision == "float32":
+        precision = statement.dtype
+    elif statement.dtype != "float32":
+        raise CompileError(
+            f"the contraction {statement.label} is of {statement.dtype}, which {precision} cannot "
+            "stand for"
+        )
     sizes, pointers = operands(statement, form)
     across = len(sizes)
     given = Operands(buffers, sizes=[*sizes, columns_shared])
     # One pointer each, even of the same memory: they are reached by their place.
     given.pointers += [root_of(name, buffers) for name in pointers]
     writer = Writer(given)
-    _tiles(writer, statement, form, shape, across)
+    _tiles(writer, statement, form, _names(statement.dtype, precision, shape), across)
     return finished(
         writer,
         statement.label,
@@ -59,14 +68,14 @@ def contraction(
 _TILES = """\
 part = parts(worker, workers, n, n{across})
 batches, height, width = part[1] - part[0], part[3] - part[2], part[5] - part[4]
-form, shift = form_of(n, batches, height, width, {largest})
+form, shift = {form_of}(n, batches, height, width, {largest})
 tiles, beside, below = number_of_tiles(form, shift, batches, height, width)
 for tile in range(tiles):
 """
 # Each thread has one element, or four below one another, and finishes them where they are.
 _ROWS = """\
-    sums = four_{dtype}()
-    batch, row, column = rows_{dtype}(n, p, tile, form, shift, beside, below, part, sums)
+    sums = {sums}()
+    batch, row, column = rows_{precision}(n, p, tile, form, shift, beside, below, part, sums)
     for _ in range(4 if form == FOUR else 1):
         result = sums[0]
         if row < part[3] and column < part[5]:
@@ -77,32 +86,49 @@ _AFTER_ROWS = """\
 """
 # Squares pass through shared memory, so that neighbouring threads finish neighbouring elements.
 _SQUARES = """\
-    sums = sums_{dtype}()
-    batch, top, start = squares_{dtype}(n, p, tile, form, shift, beside, below, part, sums)
-    turns, together = turns_of(form)
+    sums = {sums}()
+    batch, top, start = {make}(n, p, tile, form, shift, beside, below, part, sums)
+    turns, together = {turns_of}(form)
     for turn in range(turns):
-        if form >= SMALL:
-            staged_{dtype}(form, shift, sums)
+        if form >= {first_staged}:
+            {staged}(form, shift, sums)
         for place in range(me, together, {threads}):
-            row, column, result = taken_{dtype}(form, shift, turn, place, top, start, sums)
+            row, column, result = taken_{precision}(form, shift, turn, place, top, start, sums)
             if row < part[3] and column < part[5]:
 """
 
 
+def _names(dtype: str, precision: str, shape: str) -> dict[str, str]:
+    """What the functions are called that make tiles."""
+    large = "LARGE" if dtype == "float32" else "SMALL"
+    largest = large if shape == "square" else ("FOUR" if precision == dtype else "EIGHT")
+    made = "rows" if shape == "rows" else "squares"
+    if precision == dtype:
+        sums = f"four_{dtype}" if shape == "rows" else f"sums_{dtype}"
+        forms, turns, first, staged = "form_of", "turns_of", "SMALL", f"staged_{dtype}"
+    else:
+        sums = "eight_float32" if shape == "rows" else "sums_float32"
+        forms, turns, first = "tensor_form_of", "tensor_turns", "EIGHT"
+        staged = f"staged_{made}_{precision}"
+    return {
+        "form_of": forms, "turns_of": turns, "first_staged": first, "staged": staged,
+        "sums": sums, "make": f"{made}_{precision}", "largest": largest, "precision": precision,
+    }  # fmt: skip
+
+
 def _tiles(
-    writer: Writer, statement: Contraction, form: MatrixForm, shape: str, across: int
+    writer: Writer, statement: Contraction, form: MatrixForm, names: dict[str, str], across: int
 ) -> None:
     """Tile after tile of this block's part, each finished by the body."""
-    largest = {"rows": "FOUR", "square": "LARGE" if statement.dtype == "float32" else "SMALL"}
-    text = _TILES + (_ROWS if shape == "rows" else _SQUARES)
-    values = {"across": across, "dtype": statement.dtype, "largest": largest[shape]}
-    for line in text.format(threads=THREADS, **values).splitlines():
+    in_place = names["largest"] == "FOUR"
+    text = _TILES + (_ROWS if in_place else _SQUARES)
+    for line in text.format(threads=THREADS, across=across, **names).splitlines():
         writer.line(line)
-    deeper = 3 if shape == "rows" else 4
+    deeper = 3 if in_place else 4
     writer.depth += deeper
     _finish(writer, statement, form)
     writer.depth -= deeper
-    for line in _AFTER_ROWS.splitlines() if shape == "rows" else ():
+    for line in _AFTER_ROWS.splitlines() if in_place else ():
         writer.line(line)
 
 

@@ -7,11 +7,11 @@ takes all), how many indices each of them is; batch, rows, columns; how many pro
 product its depth and its strides in elements: left batch, row, depth, right batch, depth, column.
 The left and the right operand of product k are the cells 2 k and 2 k + 1 of `p`.
 
-A tile has one of five forms. FLAT: 256 elements in the order in which they are stored, one a
+A tile has one of these forms. FLAT: 256 elements in the order in which they are stored, one a
 thread, read from global memory, for products so shallow or matrices so small that nothing is gained
 by sharing what is read. ONE and FOUR: each thread has one element, or four below one another, of a
-tile as wide as the columns ask for. SMALL and LARGE: squares of 64 and 128, of which each thread
-has 4 x 4 and 8 x 8 elements.
+tile as wide as the columns ask for; EIGHT, on tensor cores, is such a tile too. SMALL and LARGE:
+squares of 64 and 128, of which each thread has 4 x 4 and 8 x 8 elements.
 """
 
 # Numba types its decorators only in part.
@@ -25,17 +25,17 @@ from llvmlite import ir
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
 
-from codegen.cuda.operations import device_function, share
+from codegen.cuda.operations import device_function, share, thread
 
 __all__ = ["FOUR", "LARGE", "SMALL", "form_of", "number_of_tiles", "parts"]
 
-FLAT, ONE, FOUR, SMALL, LARGE = range(5)
+FLAT, ONE, FOUR, EIGHT, SMALL, LARGE = range(6)
 THREADS: Final = 256
 COLUMNS_TOGETHER: Final = 32
 """Columns that stay together where blocks share them out."""
-_SHALLOW: Final = 16
-_FEW: Final = 128
-_NARROW: Final = 32
+SHALLOW: Final = 16
+FEW: Final = 128
+NARROW: Final = 32
 
 
 @intrinsic
@@ -97,11 +97,11 @@ def form_of(n: Any, batches: Any, height: Any, width: Any, largest: Any) -> Any:
     while shift < 7 and (types.int64(1) << shift) < width:
         shift += 1
     form = types.int64(FOUR)
-    if total_depth(n) <= _SHALLOW or (batches > 1 and height * width <= _FEW):
+    if total_depth(n) <= SHALLOW or (batches > 1 and height * width <= FEW):
         form = types.int64(FLAT)
     elif height << shift <= THREADS:
         form = types.int64(ONE)
-    elif largest >= SMALL and width > _NARROW and height > _NARROW:
+    elif largest >= SMALL and width > NARROW and height > NARROW:
         form, shift = types.int64(SMALL), types.int64(6)
         if largest >= LARGE and width > 64 and height > 64:
             form, shift = types.int64(LARGE), types.int64(7)
@@ -111,9 +111,15 @@ def form_of(n: Any, batches: Any, height: Any, width: Any, largest: Any) -> Any:
 @device_function
 def height_of(form: Any, shift: Any) -> Any:
     """How many rows a tile has that is not FLAT."""
+    each = 4
+    if form == ONE:
+        each = 1
+    elif form == EIGHT:
+        each = 8
+    high = types.int64(THREADS) * each >> shift
     if form >= SMALL:
-        return types.int64(1) << shift
-    return types.int64(THREADS if form == ONE else 4 * THREADS) >> shift
+        high = types.int64(1) << shift
+    return high
 
 
 @device_function
@@ -137,3 +143,19 @@ def tile_at(tile: Any, beside: Any, below: Any) -> Any:
     above = whole(tile, beside)
     batch = whole(above, below)
     return batch, above - batch * below, tile - above * beside
+
+
+@device_function
+def flat_place(tile: Any, part: Any) -> Any:
+    """Batch, row and column of the thread's element of a FLAT tile; past the last batch, those
+    after the part's last ones."""
+    first_batch, last_batch, first_row, last_row, first_column, last_column = part
+    height, width = last_row - first_row, last_column - first_column
+    place = tile * THREADS + thread()
+    above = whole(place, width)
+    over = whole(above, height)
+    batch, row = first_batch + over, first_row + above - over * height
+    column = first_column + place - above * width
+    if batch >= last_batch:
+        row, column = last_row, last_column
+    return batch, row, column
