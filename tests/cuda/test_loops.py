@@ -175,6 +175,35 @@ def test_a_fold_of_folds_in_one_tile(leaf: int):
 
 
 @pytest.mark.parametrize("order", [Any(2), Sequence()], ids=["half", "block"])
+def test_an_ordered_fold_of_folds(order: Any | Sequence):
+    """The first of the rows with the largest sum."""
+    row = fold("sum", "row", "k", 3, load("x", "i", "j", "k"))
+    tree = Tree("argmax", ("top", "at"), ("float64", "int64"), 4)
+    best = Loop("j", "m", tree, (row, Yield((local("row"), Axis("j")))))
+    body = (best, put("y", "i", value=local("at", "int64")))
+    buffers = (argument("x", "n", "m", 3), state("y", "n", dtype="int64"))
+    loop = Loop("i", "n", order, body)
+    program = Program("best", (SizeRule("n"), SizeRule("m")), buffers, (loop,))
+    x = np.random.default_rng(8).integers(0, 3, (4, 23, 3)).astype(float)
+    ours, wanted = both(program, {"n": 4, "m": 23}, {"x": x, "y": np.zeros(4, np.int64)}, 2)
+    np.testing.assert_array_equal(ours["y"], wanted["y"])
+    np.testing.assert_array_equal(ours["y"], x.sum(2).argmax(1))
+
+
+def test_a_value_that_the_inner_loop_overwrites_is_read_before():
+    """Each row less its first element, in place."""
+    y = load("y", "i", "j")
+    inner = nest({"j": "m"}, put("y", "i", "j", value=call("subtract", y, local("first"))))
+    loop = tiled(nest({"i": "n"}, Let("first", load("y", "i", 0)), inner))
+    program = Program("in_place", (SizeRule("n"), SizeRule("m")), (state("y", "n", "m"),), (loop,))
+    assert "half_barrier()" in nest_source(loop, index_buffers(program)).text
+    y = np.random.default_rng(9).normal(size=(37, 21))
+    ours, wanted = both(program, {"n": 37, "m": 21}, {"y": y}, 2)
+    np.testing.assert_array_equal(ours["y"], wanted["y"])
+    np.testing.assert_array_equal(ours["y"], y - y[:, :1])
+
+
+@pytest.mark.parametrize("order", [Any(2), Sequence()], ids=["half", "block"])
 def test_a_fold_that_begins_later(order: Any | Sequence):
     tree = fold("sum", "s", "j", 21, load("x", "i", "j"), leaf=4)
     body = (replace(tree, start=5), put("y", "i", value=local("s")))
