@@ -3,6 +3,7 @@ names; the counterpart of `codegen.cpu.source`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,7 @@ from numba import cuda, float32, float64, int32, int64, uint8
 
 from codegen.cuda.contraction_parts import *
 from codegen.cuda.contraction_sums import *
+from codegen.cuda.contraction_tensor import *
 from codegen.cuda.operations import *
 
 
@@ -113,7 +115,10 @@ def finished(
     """The function whose body the writer holds; in it `me`, `lane` and `half` say which thread of
     the block, which of the half-warp, and which half-warp this is."""
     operands = writer.operands
-    lines = ["    " + line for line in (*PLACES, *operands.prologue())] + writer.lines
+    # A cell may hold any constant, but a dimension is known to be small.
+    known = (re.sub(r"= max\((n\d+), 1\)$", r"= max(small(\1), 1)", line)
+             for line in operands.prologue())  # fmt: skip
+    lines = ["    " + line for line in (*PLACES, *known)] + writer.lines
     comment = "".join(f"# {line}\n" for line in label.splitlines())
     return DeviceSource(
         text=comment + HEADER + _HEAD + "\n".join(lines) + "\n",
