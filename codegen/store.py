@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ IMAGE: Final = ".json"
 # Of each kernel the file that is written last and read first, then what may stand beside it.
 _MAIN: Final = (OBJECT, IMAGE)
 _BESIDE: Final = (".py", ".ptx", ".cubin")
+_KEY: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class CacheError(Exception):
@@ -102,15 +104,20 @@ def clear() -> int:
     for entry in stored:
         _remove(place, entry.key)
     # What processes that were killed while writing left behind.
-    for pattern in ("*.new", *(f"*{suffix}" for suffix in _BESIDE)):
-        for path in place.glob(pattern):
-            path.unlink(missing_ok=True)
+    left = [path for suffix in _BESIDE for path in _stored(place, suffix)]
+    for path in (*left, *place.glob("*.new")):
+        path.unlink(missing_ok=True)
     return len(stored)
+
+
+def _stored(place: Path, suffix: str) -> Iterator[Path]:
+    """Our files with a suffix: whoever chose the folder may have others there."""
+    return (path for path in place.glob(f"*{suffix}") if _KEY.fullmatch(path.stem))
 
 
 def _entries(place: Path) -> Iterator[Entry]:
     for suffix in _MAIN:
-        for path in place.glob(f"*{suffix}"):
+        for path in _stored(place, suffix):
             # Another process may remove a file while this one looks at it.
             with contextlib.suppress(OSError):
                 state = path.stat()

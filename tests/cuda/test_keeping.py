@@ -57,6 +57,22 @@ def test_memory_then_disk_then_compiling(place):
     assert image(TEXT).fresh
 
 
+def test_files_that_are_not_ours_stay(place, monkeypatch):
+    key = image(TEXT).key
+    foreign = [place / name for name in ("notes.json", "model.py", "part.o", "big.cubin", "a.ptx")]
+    for path in foreign:
+        path.write_bytes(b"somebody's")
+    # Without its last file an image is none, and goes too.
+    (place / f"{key}.json").unlink()
+    assert cache.entries() == ()
+    monkeypatch.setattr(store, "LIMIT", 0)
+    monkeypatch.setattr(store, "LOOKS", 1)
+    cache.forget()
+    image(TEXT)
+    assert cache.clear() == 0
+    assert sorted(place.iterdir()) == sorted(foreign)
+
+
 def cut(data: bytes) -> bytes:
     return data[: len(data) // 2]
 

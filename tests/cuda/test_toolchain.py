@@ -116,6 +116,54 @@ def test_another_architecture(place):
     assert toolchain.of_capability(10, 0).name == "sm_100a"
 
 
+class Driver:
+    """What ctypes gives for libcuda: one GPU of capability 8.9, or an error of one call."""
+
+    def __init__(self, fault: str = "") -> None:
+        self.fault = fault
+
+    def cuInit(self, flags: int) -> int:
+        return int(self.fault == "cuInit")
+
+    def cuDeviceGet(self, device, number: int) -> int:
+        return int(self.fault == "cuDeviceGet")
+
+    def cuDeviceGetAttribute(self, value, attribute: int, device) -> int:
+        value._obj.value = {75: 8, 76: 9}[attribute]
+        return int(self.fault == "cuDeviceGetAttribute")
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    """Puts a driver in place of the one that may be here."""
+
+    def put(made: Driver | None) -> None:
+        def load(name: str) -> Driver:
+            if made is None:
+                raise OSError(name)
+            return made
+
+        monkeypatch.setattr(toolchain.ctypes, "CDLL", load)
+        toolchain.first_device.cache_clear()
+
+    yield put
+    toolchain.first_device.cache_clear()
+
+
+def test_the_first_gpu_decides_where_there_is_one(place, driver):
+    driver(Driver())
+    assert image(TEXT).architecture == "sm_89"
+    assert image(TEXT, architecture=HOPPER).architecture == "sm_90a"
+    driver(None)
+    assert image(TEXT).architecture == "sm_90a"
+
+
+@pytest.mark.parametrize("fault", ["cuInit", "cuDeviceGet", "cuDeviceGetAttribute"])
+def test_a_driver_that_gives_no_gpu_is_none(driver, fault):
+    driver(Driver(fault))
+    assert toolchain.first_device() is None
+
+
 def test_an_architecture_that_there_is_not(place):
     with pytest.raises(CompileError, match="compute_11 is an unsupported option"):
         image(TEXT, architecture=Architecture(1, 1))
