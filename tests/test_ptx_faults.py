@@ -117,7 +117,10 @@ CASES = {
         "bar.sync 0;\n", "", Race, "orders after a read",
     ),
     "one block writes what all blocks read": Case(
-        "mov.u32 %r20, %nctaid.x;\nsetp.eq.u32 %p0, %r2, 70;\nld.global.f32 %f1, [%rd0+64];\n{}"
+        # The later ones look at it later, when the first waits already.
+        "mov.u32 %r20, %nctaid.x;\nsetp.eq.u32 %p0, %r2, 70;\nmov.u32 %r30, %r1;\nmore:\n"
+        "bar.sync 0;\nsub.s32 %r30, %r30, 1;\nsetp.ge.s32 %p3, %r30, 0;\n@%p3 bra more;\n"
+        "ld.global.f32 %f1, [%rd0+64];\n{}"
         "@%p0 st.global.f32 [%rd0+64], 0f3F800000;", GRID, "bar.sync 0;\n", Race,
         "orders after a read", blocks=3,
     ),

@@ -32,11 +32,15 @@ class Order:
         self.blocks, self.warps, self.across = blocks, warps, across
         self.all_warps = blocks * warps
         self.lanes = self.all_warps * WARP
+        self.everybody = self.lanes + self.all_warps + blocks
         # Columns: warps (all, or those of the own block), blocks, everybody.
         self.each = self.all_warps if across else warps
         self.groups = blocks if across else 1
         self.knows = np.zeros((self.all_warps, self.each + self.groups + 1), np.int64)
         self.fenced = self.knows.copy() if across else None
+        # When each block last made a plain and a strong access: now, and at the end of each time.
+        self.last = np.zeros((2, blocks), np.int64)
+        self.log: list[Array] = []
         self.pending: dict[int, Array] = {}
         self.published: dict[tuple[str, int], Array] = {}
         self._tables()
@@ -68,9 +72,13 @@ class Order:
             self.fenced[:] = now
         self.pending.clear()
         self.published.clear()
+        self.last[:] = now
+        self.log.clear()
         self._move()
 
     def _move(self) -> None:
+        if self.across:
+            self.log.append(self.last.copy())
         self.now += 1
         lowest = self.start if not self.across and self.blocks > 1 else int(self.knows.min())
         self.bound = (lowest + 1) << 32
@@ -79,8 +87,9 @@ class Order:
         """The records of accesses that these lanes do now."""
         return lanes + (np.int64(self.now) << _SHIFT)
 
-    def unordered(self, records: Array, lanes: Array) -> Array | None:
-        """Which of the records are not ordered before accesses of these lanes now; None if all."""
+    def unordered(self, records: Array, lanes: Array, strong: bool = False) -> Array | None:
+        """Which of the records, of plain or of strong accesses, are not ordered before accesses of
+        these lanes now; None if all."""
         if not records.size or np.maximum.reduce(records) < self.bound:
             return None
         who = records & _WHO
@@ -88,7 +97,29 @@ class Order:
         if not self.across and self.blocks > 1:
             known = np.where(self.block_of[who] == self.block_of[lanes], known, self.start)
         bad = (known < (records >> _SHIFT)) & (who != lanes)
+        if not np.count_nonzero(bad):
+            return None
+        if self.across:
+            bad = self._by_blocks(bad, records, lanes, int(strong))
         return bad if np.count_nonzero(bad) else None
+
+    def _by_blocks(self, bad: Array, records: Array, lanes: Array, strong: int) -> Array:
+        """Looks at records of the whole grid block by block: of a block, one need only know what it
+        did until it last did anything before the record's time."""
+        grid = np.flatnonzero(bad & ((records & _WHO) == self.everybody))
+        times = records[grid] >> _SHIFT
+        blocks = slice(self.each, self.each + self.blocks)
+        for time in np.unique(times).tolist():
+            those = grid[times == time]
+            last = self.last if time >= self.now else self.log[time - self.start - 1]
+            known = self.knows[self.warp_of[lanes[those]], blocks]
+            bad[those] = (known < last[strong]).any(axis=1)
+        return bad
+
+    def active(self, lanes: Array, strong: bool = False) -> None:
+        """These lanes access something now."""
+        if self.across:
+            self.last[int(strong), self.block_of[lanes]] = self.now
 
     def level(self, first: int, last: int) -> int:
         """Who stands for lanes from one to another, of which both take part."""
@@ -105,8 +136,7 @@ class Order:
         warp, block = self.warp_of[first], self.block_of[first]
         one_warp = (warp >= 0) & (warp == self.warp_of[second])
         one_block = (block >= 0) & (block == self.block_of[second])
-        grid = self.lanes + self.all_warps + self.blocks
-        blocks = np.where(one_block, self.lanes + self.all_warps + block, grid)
+        blocks = np.where(one_block, self.lanes + self.all_warps + block, self.everybody)
         joined: Array = np.where(one_warp, self.lanes + warp, blocks)
         return joined
 
@@ -219,7 +249,8 @@ class Shadow:
             if not read:
                 kinds.append(("a volatile or acquiring read", self.strong_read))
         for name, records in kinds:
-            bad = order.unordered(records[cells], lanes)
+            is_strong = records is self.strong or records is self.strong_read
+            bad = order.unordered(records[cells], lanes, is_strong)
             if bad is not None:
                 return name, bad
         return None
@@ -227,9 +258,11 @@ class Shadow:
     def note(self, order: Order, records: Array, cells: Array, lanes: Array) -> Array | None:
         """Records accesses among which earlier ones may be that nothing orders; gives which lanes
         met another lane in a cell just now, None if none."""
+        strong = records is self.strong or records is self.strong_read
+        order.active(lanes, strong)
         new = order.stamp(lanes)
         old = records[cells]
-        bad = order.unordered(old, lanes)
+        bad = order.unordered(old, lanes, strong)
         if bad is not None:
             joined = order.join(old[bad] & _WHO, lanes[bad])
             new[bad] = order.stamp(joined)

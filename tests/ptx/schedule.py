@@ -104,7 +104,7 @@ class Schedule:
                 assert together is not None
                 together.incomplete(mask, self.live)
             self.barriers.stuck()
-        self.ready, self.held = self.held, {}
+        self._release()
         self.rounds += 1
         if self.rounds > _ROUNDS:
             mask = next(iter(self.ready.values()))
@@ -113,6 +113,22 @@ class Schedule:
                 f"{self.kernel}: block {block}, thread {thread} waits in a loop for what nobody"
                 " writes; all other threads wait too or have ended"
             )
+
+    def _release(self) -> None:
+        """Lets go on all that were held; with a seed, those of some blocks only."""
+        if self.random is None:
+            self.ready, self.held = self.held, {}
+            return
+        some = np.logical_or.reduce(list(self.held.values())).reshape(self.blocks, -1).any(axis=1)
+        chosen = np.array([self.random.random() < 0.5 for _ in range(self.blocks)]) & some
+        if not chosen.any():
+            chosen[self.random.choice(np.flatnonzero(some).tolist())] = True
+        lanes = np.repeat(chosen, self.width)
+        held, self.held = self.held, {}
+        for number, mask in held.items():
+            for places, those in ((self.ready, mask & lanes), (self.held, mask & ~lanes)):
+                if those.any():
+                    places[number] = those
 
     def put(self, number: int, mask: Array) -> None:
         """These threads go on at a block."""

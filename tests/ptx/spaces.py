@@ -118,6 +118,7 @@ class Space:
             places = np.broadcast_to(place.bytes, lanes.size)
             self.watch_read(Place(self, places, lanes, place.size, place.instruction))
             return
+        order.active(lanes)
         shadow.read[cells] = level + (order.now << 32)
 
     def _plain(self, shadow: Shadow, cells: slice, level: int) -> bool:
