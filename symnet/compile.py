@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from codegen.compile import PRECISIONS, TARGETS, Options, compile_program
+from codegen.executables import AnyBinding
 from codegen.lazy import cuda_placing
-from symnet.device_arrays import DeviceArray, Fetch, Memory, fetch
+from symnet.device_arrays import DeviceArray, Fetch, Memory, alias_of, fetch, placed_on_gpu
 from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import DeviceError, FeedError, GraphError
 from symnet.expr import Expr, topological
@@ -37,6 +38,8 @@ from symnet.sizes import Size
 from symnet.step import Step, make_step
 
 Array = np.ndarray[Any, Any]
+KEPT = 8
+"""Bindings that a function keeps for arrays on a GPU that come again."""
 
 
 def refuse_unknown(nodes: Sequence[Expr]) -> None:
@@ -134,6 +137,7 @@ class Function:
         # A dict, since `in` on a list compares elementwise.
         self._inputs = dict.fromkeys(leaf for leaf in self._lowered.leaves if leaf.op is INPUT)
         self._limits = limits_of(step.roots())
+        self._bindings: dict[tuple[tuple[str, int], ...], AnyBinding] = {}
         self.notes: tuple[str, ...] = ()
 
     @property
@@ -208,7 +212,7 @@ class Function:
         arrays = {name: _contiguous(array) for name, array in arrays.items()}
         free = self.executable.plan.free
         known = {name: value for name, value in sizes.items() if name in free}
-        binding = self.executable.bind(known, arrays)
+        binding = self._bound(known, arrays)
         binding.run()
         binding.pull()
         for key, message in self._checks.items():
@@ -216,6 +220,24 @@ class Function:
                 raise FeedError(message)
         flat = [array if array.ndim or there else array[()] for array in results.values()]
         return unflatten(self._nested, flat)
+
+    def _bound(self, sizes: Mapping[str, int], arrays: Mapping[str, Any]) -> AnyBinding:
+        """The program bound to arrays. If all are on the GPU, it is the binding that the same
+        addresses had before: recording a graph costs more than replaying it."""
+        constants = self._lowered.constants.keys()
+        placed = {name: array for name, array in arrays.items() if name not in constants}
+        if not placed or not all(map(placed_on_gpu, placed.values())):
+            return self.executable.bind(sizes, arrays)
+        # The binding keeps no array of others alive: it runs only while its caller has them.
+        aliases = {name: alias_of(array) for name, array in placed.items()}
+        key = (*sizes.items(), *((name, alias.address) for name, alias in aliases.items()))
+        found = self._bindings.pop(key, None)
+        if found is None:
+            found = self.executable.bind(sizes, {**arrays, **aliases})
+        self._bindings[key] = found
+        while len(self._bindings) > KEPT:
+            self._bindings.pop(next(iter(self._bindings)))
+        return found
 
     def _made(
         self, key: str, shape: tuple[int, ...], dtype: np.dtype[Any], there: Memory | None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Protocol
 
@@ -127,6 +127,17 @@ class DeviceArray:
 
     def __repr__(self) -> str:
         return f"DeviceArray({show_shape(self.shape) or 'a number'} {self.dtype})"
+
+
+def placed_on_gpu(array: object) -> bool:
+    """Whether it is an array on the GPU that has come through the door, or one of ours."""
+    return isinstance(array, Placed | DeviceArray)
+
+
+def alias_of(array: Placed | DeviceArray) -> Placed:
+    """The same memory, which this keeps from nobody."""
+    there = array.placed if isinstance(array, DeviceArray) else array
+    return replace(there, owner=None)
 
 
 def fetch(memory: Memory, placed: Placed) -> Array:

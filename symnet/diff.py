@@ -7,7 +7,7 @@ Evaluating Derivatives, 2008, chapter 3).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from symnet.errors import DtypeError, GraphError, ShapeError
@@ -36,16 +36,16 @@ def flatten(nested: Nested) -> list[Expr]:
 
 def unflatten(nested: Nested, values: Iterable[Any]) -> Any:
     """The values in the structure of `nested`."""
-    supply = iter(values)
+    return _filled(nested, iter(values))
 
-    def fill(part: Nested) -> Any:
-        if isinstance(part, Mapping):
-            return {key: fill(value) for key, value in part.items()}
-        if isinstance(part, (list, tuple)):
-            return type(part)(fill(value) for value in part)
-        return next(supply)
 
-    return fill(nested)
+def _filled(part: Nested, supply: Iterator[Any]) -> Any:
+    # No function inside another that calls itself: such a cycle keeps the values alive.
+    if isinstance(part, Mapping):
+        return {key: _filled(value, supply) for key, value in part.items()}
+    if isinstance(part, (list, tuple)):
+        return type(part)(_filled(value, supply) for value in part)
+    return next(supply)
 
 
 def _differentiable(nodes: Sequence[Expr]) -> None:
