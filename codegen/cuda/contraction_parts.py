@@ -49,6 +49,17 @@ def whole(typingctx: Any, number: Any, divisor: Any) -> Any:
     return types.int64(types.int64, types.int64), code
 
 
+@intrinsic
+def bits_of(typingctx: Any, number: Any) -> Any:
+    """How many binary digits a number has that is not negative."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        leading = builder.ctlz(args[0], ir.IntType(1)(0))
+        return builder.sub(ir.IntType(64)(64), leading)
+
+    return types.int64(types.int64), code
+
+
 @device_function
 def parts(worker: Any, workers: Any, n: Any, columns_shared: Any) -> Any:
     """First and last batch, row and column of this block.
@@ -56,16 +67,20 @@ def parts(worker: Any, workers: Any, n: Any, columns_shared: Any) -> Any:
     The blocks are a grid: worker // columns_shared takes its share of whole tiles of the axis that
     is shared out, and worker % columns_shared its share of the columns that are left.
     """
-    across = min(columns_shared, workers)
-    along = whole(workers, across)
-    place = whole(worker, across)
-    beside = worker - place * across
-    first, last = types.int64(0), types.int64(0)
-    if n[2] == 0:
-        if place == 0:
-            last = n[1]
-    elif place < along:
-        first, last = share(place, along, n[1], n[2]), share(place + 1, along, n[1], n[2])
+    across, place, beside = types.int64(1), worker, types.int64(0)
+    first, last = types.int64(0), n[1]
+    if workers > 1:
+        across = min(columns_shared, workers)
+        along = whole(workers, across)
+        place = whole(worker, across)
+        beside = worker - place * across
+        if n[2] == 0:
+            if place > 0:
+                last = types.int64(0)
+        elif place < along:
+            first, last = share(place, along, n[1], n[2]), share(place + 1, along, n[1], n[2])
+        else:
+            last = types.int64(0)
     first, last = first * n[3], last * n[3]
     batch, row, column = types.int64(0), types.int64(0), types.int64(0)
     last_batch, last_row, last_column = n[4], n[5], n[6]
@@ -75,9 +90,10 @@ def parts(worker: Any, workers: Any, n: Any, columns_shared: Any) -> Any:
         row, last_row = first, last
     else:
         column, last_column = first, last
-    width = last_column - column
-    last_column = column + share(beside + 1, across, width, COLUMNS_TOGETHER)
-    column = column + share(beside, across, width, COLUMNS_TOGETHER)
+    if across > 1:
+        width = last_column - column
+        last_column = column + share(beside + 1, across, width, COLUMNS_TOGETHER)
+        column += share(beside, across, width, COLUMNS_TOGETHER)
     return batch, last_batch, row, last_row, column, last_column
 
 
@@ -93,9 +109,7 @@ def total_depth(n: Any) -> Any:
 @device_function
 def form_of(n: Any, batches: Any, height: Any, width: Any, largest: Any) -> Any:
     """The form of all tiles of a part, up to `largest`, and the binary logarithm of their width."""
-    shift = types.int64(3)
-    while shift < 7 and (types.int64(1) << shift) < width:
-        shift += 1
+    shift = min(max(bits_of(width - 1), types.int64(3)), types.int64(7))
     form = types.int64(FOUR)
     if total_depth(n) <= SHALLOW or (batches > 1 and height * width <= FEW):
         form = types.int64(FLAT)

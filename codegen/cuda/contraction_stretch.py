@@ -126,9 +126,10 @@ def summing(kind: Kind, multiply: Any) -> Any:
         beside, size = row_pitch * depth, (row_pitch + column_pitch) * depth
         for term in range(n[7]):
             cell = 8 + 7 * term
-            deep = n[cell]
-            left = operand(p, 2 * term, batch * n[cell + 1] + row * n[cell + 2])
-            right = operand(p, 2 * term + 1, batch * n[cell + 4] + column * n[cell + 6])
+            deep, left_across, left_down = n[cell], n[cell + 2], n[cell + 3]
+            right_down, right_across = n[cell + 5], n[cell + 6]
+            left = operand(p, 2 * term, batch * n[cell + 1] + row * left_across)
+            right = operand(p, 2 * term + 1, batch * n[cell + 4] + column * right_across)
             begun, coming, there = types.int64(0), types.int64(0), size
             while begun < deep + depth:
                 # All have multiplied what stood where the next stretch goes, and what was copied
@@ -137,15 +138,13 @@ def summing(kind: Kind, multiply: Any) -> Any:
                 block_barrier()
                 count = min(depth, deep - begun)
                 for side in range(twice() if count > 0 else 0):
-                    into, source, stride = coming, left, cell + 2
+                    into, source, across, down = coming, left, left_across, left_down
                     lanes_left, shift = last_row - row, row_shift
                     if side == 1:
-                        into, source, stride = coming + beside, right, cell + 6
+                        into, source = coming + beside, right
+                        across, down = right_across, right_down
                         lanes_left, shift = last_column - column, column_shift
-                    # The left operand's strides are a row's and a depth's, the right one's a
-                    # depth's and a column's.
-                    down = n[cell + 3 + 2 * side]
-                    fetch(arena, into, offset(source, begun * down), n[stride], down, lanes_left,
+                    fetch(arena, into, offset(source, begun * down), across, down, lanes_left,
                           count, shift)  # fmt: skip
                     if together > 1:
                         pitch = (types.int64(1) << shift) + pad

@@ -25,6 +25,7 @@ from codegen.cuda.contraction_parts import (
     SHALLOW,
     SMALL,
     THREADS,
+    bits_of,
     flat_place,
     height_of,
     tile_at,
@@ -63,9 +64,7 @@ def kind_of(precision: Precision) -> Kind:
 @device_function
 def tensor_form_of(n: Any, batches: Any, height: Any, width: Any, largest: Any) -> Any:
     """The form of all tiles of a part, up to `largest`, and the binary logarithm of their width."""
-    shift = types.int64(4)
-    while shift < 7 and (types.int64(1) << shift) < width:
-        shift += 1
+    shift = min(max(bits_of(width - 1), types.int64(4)), types.int64(7))
     form = types.int64(EIGHT)
     if total_depth(n) <= SHALLOW or (batches > 1 and height * width <= FEW):
         form = types.int64(FLAT)
