@@ -29,11 +29,9 @@ from codegen.cuda.image import THREADS, Resources
 from codegen.cuda.naming import canonical
 from codegen.cuda.pieces import LIBDEVICE, needed
 
-_USED: Final = re.compile(r"Used (\d+) registers")
-_FRAME: Final = re.compile(
-    r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads"
-)
-_SHARED: Final = re.compile(r"(\d+) bytes smem")
+# Of each function; then, when all are linked, of the kernel with those that it calls.
+_FRAME: Final = re.compile(r"bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+_LINKED: Final = re.compile(r"used (\d+) registers,.*? (\d+) stack(?:, (\d+) bytes smem)?")
 # The assembler counts what the system keeps of each block's shared memory where it is in the way:
 # compute capability 9.0 (CUDA C++ Programming Guide, "Shared Memory").
 _RESERVED: Final = {9: 1 << 10}
@@ -146,14 +144,14 @@ def _fault(handle: int) -> str:
 
 
 def _resources(told: str, major: int) -> Resources:
-    used, frames = _USED.findall(told), _FRAME.findall(told)
-    if not used or not frames:
+    linked, frames = _LINKED.search(told), _FRAME.findall(told)
+    if linked is None or not frames:
         raise CompileError(f"the assembler does not tell what the kernel takes: {told}")
+    registers, stack, memory = (int(number or 0) for number in linked.groups())
     # The kernel's own, and those of the functions that it calls.
-    stack, stores, loads = zip(*(map(int, frame) for frame in frames), strict=True)
-    memory = sum(map(int, _SHARED.findall(told)))
+    stores, loads = zip(*(map(int, frame) for frame in frames), strict=True)
     own = max(0, memory - _RESERVED.get(major, 0))
-    return Resources(max(map(int, used)), sum(stack), sum(loads), sum(stores), own)
+    return Resources(registers, stack, sum(loads), sum(stores), own)
 
 
 def _joined(capability: tuple[int, int, str]) -> str:

@@ -20,9 +20,10 @@ Guide, "Shared Memory" of each compute capability)."""
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one kernel takes, as the assembler reports it (`ptxas -v`): registers of a thread, bytes
-    of its stack, bytes of registers that are spilled and fetched again, and bytes of static shared
-    memory of a block."""
+    """What one kernel takes with the functions that it calls, as the assembler reports it
+    (`ptxas -v`): registers of a thread, bytes of its stack, bytes of registers that are spilled and
+    fetched again (those that a called function saves for its caller among them), and bytes of
+    static shared memory of a block."""
 
     registers: int
     stack_bytes: int
