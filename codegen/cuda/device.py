@@ -176,17 +176,29 @@ class DriverDevice:
             self._start(launch)
 
     def graph(self, launches: Sequence[Launch]) -> Graph:
-        mode = self._api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        # Made node by node. A stream that records forbids what other threads, other libraries and
+        # Python's collector may do meanwhile: to wait for the context, or to free memory (CUDA
+        # Driver API, "Stream Capture": prohibited operations).
         with self._entered():
-            self._ask("cuStreamBeginCapture", self._stream, mode)
+            (graph,) = self._ask("cuGraphCreate", 0)
             try:
+                before: list[Any] = []
                 for launch in launches:
-                    self._start(launch)
+                    before = [self._node(graph, before, launch)]
+                (made,) = self._ask("cuGraphInstantiate", graph, 0)
             finally:
-                (graph,) = self._ask("cuStreamEndCapture", self._stream)
-            (made,) = self._ask("cuGraphInstantiate", graph, 0)
-            self._ask("cuGraphDestroy", graph)
+                self._ask("cuGraphDestroy", graph)
         return _DriverGraph(self, made)
+
+    def _node(self, graph: Any, before: list[Any], launch: Launch) -> Any:
+        """The launch as a node of a graph, which copies the parameters."""
+        node = self._api.CUDA_KERNEL_NODE_PARAMS()
+        node.func, node.sharedMemBytes = launch.function, launch.shared
+        node.gridDimX, node.gridDimY, node.gridDimZ = launch.blocks, 1, 1
+        node.blockDimX, node.blockDimY, node.blockDimZ = THREADS, 1, 1
+        node.kernelParams = _parameters(launch)
+        (made,) = self._ask("cuGraphAddKernelNode", graph, before, len(before), node)
+        return made
 
     def replay(self, graph: Any, times: int) -> None:
         """Starts a graph of the driver's so many times."""
@@ -204,12 +216,11 @@ class DriverDevice:
             self._ask("cuCtxSynchronize")
 
     def _start(self, launch: Launch) -> None:
-        kinds = (ctypes.c_int64,) * len(launch.parameters)
         name = "cuLaunchCooperativeKernel" if launch.cooperative else "cuLaunchKernel"
         more = () if launch.cooperative else (0,)
         self._ask(
             name, launch.function, launch.blocks, 1, 1, THREADS, 1, 1, launch.shared,
-            self._stream, (launch.parameters, kinds), *more,
+            self._stream, _parameters(launch), *more,
         )  # fmt: skip
 
     def _attribute(self, name: str) -> int:
@@ -234,6 +245,11 @@ class DriverDevice:
         told = self._api.cuGetErrorString(status)[1]
         text = told.decode() if isinstance(told, bytes) else "no more is known"
         raise DeviceError(f"{name} gave error {int(status)}: {text}")
+
+
+def _parameters(launch: Launch) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    """A kernel's parameters as the bindings take them: values, and the type of each."""
+    return launch.parameters, (ctypes.c_int64,) * len(launch.parameters)
 
 
 class _DriverGraph:

@@ -30,8 +30,11 @@ R s_cuLaunchKernel(void*f,unsigned gx,unsigned gy,unsigned gz,unsigned bx,unsign
  fprintf(stderr,"launch %p grid %u %u %u block %u %u %u shared %u stream %p parameters %ld %ld extra %p\n",f,gx,gy,gz,bx,by,bz,sh,s,*(long*)p[0],*(long*)p[1],e);return 0;}
 R s_cuLaunchCooperativeKernel(void*f,unsigned gx,unsigned gy,unsigned gz,unsigned bx,unsigned by,unsigned bz,unsigned sh,void*s,void**p){
  fprintf(stderr,"cooperative %p grid %u block %u shared %u parameters %ld %ld\n",f,gx,bx,sh,*(long*)p[0],*(long*)p[1]);return 0;}
-R s_cuStreamBeginCapture(void*s,int m){fprintf(stderr,"capture %d\n",m);return 0;}
-R s_cuStreamEndCapture(void*s,void**g){*g=(void*)0x42;return 0;}
+typedef struct {void*f;unsigned gx,gy,gz,bx,by,bz,shared;void**parameters;void**extra;void*kernel;void*context;} N;
+R s_cuGraphCreate(void**g,unsigned f){fprintf(stderr,"graph create %u\n",f);*g=(void*)0x42;return 0;}
+R s_cuGraphAddKernelNode(void**n,void*g,void**before,size_t count,N*p){static long next=0x60;*n=(void*)next++;
+ fprintf(stderr,"node %p of %p after %p: %p grid %u %u %u block %u %u %u shared %u parameters %ld %ld rest %p %p %p\n",*n,g,count?*before:0,
+  p->f,p->gx,p->gy,p->gz,p->bx,p->by,p->bz,p->shared,*(long*)p->parameters[0],*(long*)p->parameters[1],p->extra,p->kernel,p->context);return 0;}
 R s_cuGraphInstantiate(void**e,void*g,unsigned long long f){*e=(void*)0x43;return 0;}
 R s_cuGraphInstantiateWithFlags(void**e,void*g,unsigned long long f){*e=(void*)0x43;return 0;}
 R s_cuGraphDestroy(void*g){fprintf(stderr,"destroy %p\n",g);return 0;}
