@@ -35,7 +35,15 @@ from codegen.cuda.contraction_stretch import Kind, summing
 from codegen.cuda.contraction_sums import dotting
 from codegen.cuda.operations import block_barrier, device_function, shared_float32, thread
 from codegen.cuda.registers import registers, turned
-from codegen.cuda.tensor_cores import BF16, TF32, Precision, put_pairs, rounding, tensor_product
+from codegen.cuda.tensor_cores import (
+    BF16,
+    TF32,
+    Precision,
+    put_pairs,
+    rounding,
+    tensor_product,
+    warp_together,
+)
 
 __all__ = [
     "EIGHT",
@@ -98,6 +106,7 @@ def _repeated(precision: Precision, tall: int, wide: int) -> Any:
     @device_function
     def several(arena: Any, left: Any, right: Any, count: Any, row_pitch: Any, column_pitch: Any,
                 sums: Any) -> None:  # fmt: skip
+        warp_together()
         # Thread 4 g + t begins at depth t, or at the t-th pair of depths, and at lane g.
         lane, down = (thread() & 31) >> 2, (thread() & 3) * neighbours
         left, right = left + down * row_pitch + lane, right + down * column_pitch + lane

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
+from numba.core import cgutils
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
 
@@ -104,6 +105,19 @@ def _multiply(builder: Any, precision: Precision, left: list[Any], right: list[A
     values = (builder.extract_value(made, place) for place in range(4))
     # LLVM's `instcombine` never ends on loops that hand the parts of a structure around.
     return [_assembly(builder, _REAL, "mov.f32 $0, $1;", "=f,f", [value]) for value in values]
+
+
+@intrinsic
+def warp_together(typingctx: Any) -> Any:
+    """All threads of the warp go on together from here, as `mma.sync.aligned` needs it."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [_INT])
+        barrier = cgutils.get_or_insert_function(builder.module, kind, "llvm.nvvm.bar.warp.sync")
+        builder.call(barrier, [_INT(0xFFFFFFFF)])
+        return context.get_dummy_value()
+
+    return types.void(), code
 
 
 def tensor_product(precision: Precision, tall: int, wide: int) -> Any:
