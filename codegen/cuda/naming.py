@@ -21,8 +21,9 @@ def canonical(modules: Sequence[str]) -> list[str]:
     """The first module, which has the kernel, and those that it needs, directly or not."""
     first, *others = dict.fromkeys(modules)
     home = {name: module for module in others for name in _DEFINED.findall(module)}
-    # A dict that grows while it is walked through may not be; a list may.
-    order, known, names = [first], {first}, {}
+    order, known = [first], {first}
+    names: dict[str, str] = {}
+    # The list grows while it is walked through.
     for module in order:
         for name in _NAME.findall(module):
             if name not in home or name in names:
