@@ -106,14 +106,51 @@ def fetching(kind: Kind) -> Any:
     return fetch
 
 
+def zeroing(kind: Kind) -> Any:
+    """The function that fills up a stretch of `count` depths with zeros, so that an instruction
+    that multiplies several has them all."""
+    pad, together = kind.pad, kind.together
+
+    @device_function
+    def clear(arena: Any, into: Any, count: Any, shift: Any) -> None:
+        pitch = (types.int64(1) << shift) + pad
+        place = into + count * pitch + thread()
+        end = into + ((count + (together - 1)) & -together) * pitch
+        while place < end:
+            clear_word(offset(arena, place))
+            place += THREADS
+
+    return clear
+
+
+def beginning(kind: Kind) -> Any:
+    """The function that begins to copy the stretch of one operand: the left one (side 0) or the
+    right one."""
+    fetch, clear, together = fetching(kind), zeroing(kind), kind.together
+
+    @device_function
+    def begin(arena: Any, into: Any, source: Any, begun: Any, n: Any, cell: Any, side: Any,
+              lanes_left: Any, count: Any, shift: Any) -> None:  # fmt: skip
+        # A row's and a depth's stride, or a depth's and a column's.
+        across, down = n[cell + 2], n[cell + 3]
+        if side == 1:
+            across, down = n[cell + 6], n[cell + 5]
+        there = offset(source, begun * down)
+        fetch(arena, into, there, across, down, lanes_left, count, shift)
+        if together > 1:
+            clear(arena, into, count, shift)
+
+    return begin
+
+
 def summing(kind: Kind, multiply: Any) -> Any:
     """The function that adds all products to a tile's sums, a stretch of the depth at a time.
 
     `multiply(form, arena, left, right, count, row_pitch, column_pitch, sums)` adds `count` depths
     of what begins at `left` and at `right`.
     """
-    fetch, operand, arena_of = fetching(kind), operand_of(kind.real), kind.arena
-    pad, most, together = kind.pad, kind.depth, kind.together
+    begin, operand, arena_of = beginning(kind), operand_of(kind.real), kind.arena
+    pad, most = kind.pad, kind.depth
 
     @device_function
     def add(n: Any, p: Any, batch: Any, row: Any, column: Any, last_row: Any, last_column: Any,
@@ -126,10 +163,9 @@ def summing(kind: Kind, multiply: Any) -> Any:
         beside, size = row_pitch * depth, (row_pitch + column_pitch) * depth
         for term in range(n[7]):
             cell = 8 + 7 * term
-            deep, left_across, left_down = n[cell], n[cell + 2], n[cell + 3]
-            right_down, right_across = n[cell + 5], n[cell + 6]
-            left = operand(p, 2 * term, batch * n[cell + 1] + row * left_across)
-            right = operand(p, 2 * term + 1, batch * n[cell + 4] + column * right_across)
+            deep = n[cell]
+            left = operand(p, 2 * term, batch * n[cell + 1] + row * n[cell + 2])
+            right = operand(p, 2 * term + 1, batch * n[cell + 4] + column * n[cell + 6])
             begun, coming, there = types.int64(0), types.int64(0), size
             while begun < deep + depth:
                 # All have multiplied what stood where the next stretch goes, and what was copied
@@ -138,21 +174,12 @@ def summing(kind: Kind, multiply: Any) -> Any:
                 block_barrier()
                 count = min(depth, deep - begun)
                 for side in range(twice() if count > 0 else 0):
-                    into, source, across, down = coming, left, left_across, left_down
+                    into, source = coming, left
                     lanes_left, shift = last_row - row, row_shift
                     if side == 1:
                         into, source = coming + beside, right
-                        across, down = right_across, right_down
                         lanes_left, shift = last_column - column, column_shift
-                    fetch(arena, into, offset(source, begun * down), across, down, lanes_left,
-                          count, shift)  # fmt: skip
-                    if together > 1:
-                        pitch = (types.int64(1) << shift) + pad
-                        place = into + count * pitch + thread()
-                        end = into + ((count + (together - 1)) & -together) * pitch
-                        while place < end:
-                            clear_word(offset(arena, place))
-                            place += THREADS
+                    begin(arena, into, source, begun, n, cell, side, lanes_left, count, shift)
                 copies_begun()
                 if begun > 0:
                     multiply(form, arena, there + my_row, there + beside + my_column,
