@@ -39,7 +39,7 @@ class Form:
         return f"{self.library} {self.kind}".strip()
 
 
-OURS = Form("symnet", "", "tests.gpu.ours", 60)
+OURS = Form("symnet", "", "tests.gpu.ours", 90)
 # The slowest to build last: they are the first to be left out when time is short.
 PEERS = (
     Form("torch", "eager", "tests.gpu.peer_torch", 40),

@@ -14,14 +14,16 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE))
 
-from tests.gpu.cases import FORMS, OURS, ROWS, small  # noqa: E402
+from tests.gpu.cases import FORMS, OURS, ROWS, Row, small  # noqa: E402
 from tests.gpu.machine import environment, versions  # noqa: E402
 from tests.gpu.measuring import Bench, Result, say  # noqa: E402
 from tests.gpu.table import table  # noqa: E402
@@ -29,6 +31,8 @@ from tests.gpu.workers import Failed, Worker  # noqa: E402
 
 TESTS = 170.0
 """Seconds that the tests may take at most."""
+WARMING = 60.0
+"""Seconds that are waited for the compilers after the tests."""
 ENOUGH = 35.0
 """Seconds under which no other workload is begun."""
 
@@ -52,6 +56,8 @@ def tests(seconds: float, around: dict[str, str]) -> dict[str, Any]:
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-m", "gpu", "tests/gpu"]
     # Plug-ins that happen to be installed may warn; here that says nothing.
     command += ["-o", "filterwarnings=default", "-p", "no:cacheprovider", "--durations=5"]
+    # Most of it is compiling.
+    command += ["-n", "6"] if find_spec("xdist") else []
     begun = time.monotonic()
     process = subprocess.Popen(
         command,
@@ -71,6 +77,26 @@ def tests(seconds: float, around: dict[str, str]) -> dict[str, Any]:
     tail = "\n".join(printed.strip().splitlines()[-60:])
     print(tail, flush=True)
     return {"status": status, "seconds": time.monotonic() - begun, "printed": tail}
+
+
+class Warming:
+    """Processes that compile what the benchmark will run, while the tests do: the kernels are kept
+    on disk. What fails here is told by the benchmark."""
+
+    def __init__(self, rows: Sequence[Row], around: dict[str, str]) -> None:
+        self._workers = [Worker(OURS.module, around) for _ in rows]
+        for worker, row in zip(self._workers, rows, strict=True):
+            worker.send("build", row, OURS.kind, None, 1)
+
+    def end(self, seconds: float) -> None:
+        """Waits at most so long for all of them."""
+        deadline = time.monotonic() + seconds
+        for worker in self._workers:
+            try:
+                worker.receive(max(deadline - time.monotonic(), 0.1))
+            except Failed as fault:
+                say(f"warming: {fault}")
+            worker.close()
 
 
 def asked(function: str, seconds: float, around: dict[str, str]) -> Any:
@@ -119,16 +145,19 @@ def main(given: list[str] | None = None) -> int:
     if not isinstance(found["device"], dict):
         print(f"no GPU, so nothing was measured; {file}")
         return 2
+    rows = [row for row in ROWS if not chosen.only or row.name in chosen.only]
+    warming = Warming(rows, around)
     if not chosen.no_tests:
         say("tests")
         found["tests"] = tests(min(TESTS, left()), around)
         keep()
+    warming.end(min(WARMING, left()))
     found["copy_bytes_a_second"] = asked("copy_bandwidth", 60, around)
     results: list[Result] = []
     found["workloads"] = []
-    for row in ROWS:
-        if left() < ENOUGH or (chosen.only and row.name not in chosen.only):
-            continue
+    for row in rows:
+        if left() < ENOUGH:
+            break
         say(row.name)
         bench = Bench(small(row) if chosen.small else row, around, left)
         results.append(bench.run(chosen.skip))
