@@ -1,7 +1,8 @@
 """Contractions in matrix form as device functions: the body is run where the sum is made.
 
-Each element is one chain of fused multiply-adds over the depths of all products, in order, so that
-it has the bits that the CPU's kernel gives it, whichever thread makes it.
+Unless tensor cores are asked for, each element is one chain of fused multiply-adds over the depths
+of all products, in order, so that it has the bits that the CPU's kernel gives it, whichever thread
+makes it.
 """
 
 from __future__ import annotations
@@ -32,10 +33,14 @@ def contraction(
     shape: str = "rows",
     columns_shared: Operand = 1,
 ) -> DeviceSource:
-    """The function of a contraction in matrix form; CompileError if it has none.
+    """The function of a contraction in matrix form; CompileError if it has none, or if tensor cores
+    are asked for where it is not of float32.
 
-    Cells of `n` are those of `codegen.cuda.contraction_parts`, then `columns_shared` (into how many
-    parts the columns are cut, so that blocks are a grid), then the body's own.
+    precision: "float32" leaves the dtype as it is; "tf32" and "bf16" round operands to nearest and
+    add up in float32 on tensor cores. shape: "rows" for blocks that have a few rows each, "square"
+    for blocks that have squares of 64 or 128. Cells of `n` are those of
+    `codegen.cuda.contraction_parts`, then `columns_shared` (into how many parts the columns are
+    cut, so that blocks are a grid), then the body's own.
     """
     form = matrix_form(statement, buffers)
     if form is None:
