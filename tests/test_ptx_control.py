@@ -136,6 +136,30 @@ def test_barriers_inside_of_functions() -> None:
     np.testing.assert_array_equal(found, given)
 
 
+def test_lanes_in_a_function_keep_what_they_were_given() -> None:
+    before = """
+.func (.param .b32 answer) met(.param .b32 given)
+{
+  .reg .b32 %r<3>;
+  bar.warp.sync -1;
+  ld.param.u32 %r1, [given];
+  add.u32 %r1, %r1, 1;
+  st.param.u32 [answer], %r1;
+  bar.warp.sync -1;
+  ret;
+}
+"""
+    call = "{{.param .b32 x; .param .b32 z;\n{} st.param.b32 [x], %r11;\ncall (z), met, (x);\n"
+    call += "ld.param.b32 %r11, [z];\n}}\n"
+    body = (
+        "setp.lt.u32 %p1, %r10, 100;\n@%p1 bra other;\n" + call.format("mov.u32 %r11, %r10;")
+        + "bra join;\nother:\n" + call.format("add.u32 %r11, %r10, 1000;") + "join:\n"
+    )  # fmt: skip
+    given = small(1)
+    expected = np.where(given < 100, given + 1001, given + 1)
+    np.testing.assert_array_equal(answered(body, given, before), expected)
+
+
 def test_what_cannot_be_called_is_named() -> None:
     call = "call.uni {}, ();"
     with pytest.raises(Unsupported, match="vprintf is called, and has no body"):

@@ -36,6 +36,8 @@ def test_floats_to_integers_clamp(of: str, to: str) -> None:
     a = floats(of, 1)
     a[::3] = (np.random.default_rng(5).standard_normal(a[::3].size) * 1e5).astype(a.dtype)
     limits = LIMITS[to]
+    edges = [float(limits.max) + k for k in (-1, 0, 1, 2)] + [float(limits.min) - k for k in (0, 1)]
+    a[: len(edges)] = edges
     for mode, function in WHOLE.items():
 
         def expected(x: float, function: Any = function) -> int:

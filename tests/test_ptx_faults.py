@@ -338,6 +338,12 @@ def test_device_memory_has_a_life() -> None:
     run(load, [address], threads=100, device=device)
     with pytest.raises(OutOfBounds, match="thread 100"):
         run(load, [address], threads=101, device=device)
+    wide = load.replace("%r0, 4", "%r0, 16")
+    wide = wide.replace("ld.global.u32 %r9", "ld.global.v4.u32 {%r9, _, _, _}")
+    rest = device.allocate(24)
+    device.upload(rest, np.zeros(24, np.uint8))
+    with pytest.raises(OutOfBounds, match="thread 1"):
+        run(wide, [rest], threads=2, device=device)
     with pytest.raises(OutOfBounds, match="leaves every allocation"):
         device.upload(address, np.zeros(101, np.uint32))
     device.free(address)

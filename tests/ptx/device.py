@@ -13,7 +13,7 @@ from codegen.cuda.device import Launch
 from codegen.cuda.image import THREADS, Image
 from tests.ptx.errors import LaunchFault
 from tests.ptx.machine import Checks, Machine
-from tests.ptx.memory import DeviceMemory
+from tests.ptx.memory import GLOBAL_BASE, DeviceMemory
 from tests.ptx.parser import parse
 from tests.ptx.syntax import Module
 
@@ -71,6 +71,10 @@ class SimulatedDevice:
     def download(self, array: Array, address: int) -> None:
         """Fills a C-contiguous array from there."""
         self.memory.download(array, address)
+
+    def reaches(self, address: int) -> bool:
+        """Whether an address is of device memory."""
+        return address == 0 or GLOBAL_BASE <= address < GLOBAL_BASE + self.memory.top
 
     def load(self, image: Image) -> Loaded:
         """The function of an image, from its PTX."""

@@ -273,6 +273,8 @@ class _Parser:
 
 
 def _number(text: str) -> Constant | None:
+    if text[0] not in "-0123456789":
+        return None
     if found := _FLOAT.match(text):
         size = 4 if found[2] in "fF" else 8
         bits = int(found[3], 16)
