@@ -331,6 +331,8 @@ class Function:
         first = self._images[0]
         lines = [f"{first.architecture}, {self._options.precision}"]
         lines += [str(getattr(self.executable, "execution", ""))]
+        if self.executable.plan.free:
+            lines += ["that supposes 128 for each named size; in a call the sizes decide"]
         if len(self._images) == 1:
             lines += [f"all kernels in {first.entry}: {resources(first)}"]
         return lines

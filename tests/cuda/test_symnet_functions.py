@@ -107,6 +107,7 @@ def test_without_a_gpu_it_shows_everything_but_does_not_run(monkeypatch: pytest.
     told = f.explain()
     assert "sm_90a, float32" in told
     assert "persistent: " in told
+    assert "supposes 128 for each named size" in told
     assert re.search(r"registers, .*spill.* bytes of shared memory", told)
     assert "w ← w 2" in told or "w ← 2 w" in told
     assert "def kernel" in f.source

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 import symnet as sn
-from symnet.device_arrays import DeviceArray
 from tests.bench.ours import classifier
 from tests.bench.workloads import Array
 from tests.gpu.cases import Row
@@ -49,12 +48,17 @@ class Training:
     def told(self) -> dict[str, Any]:
         """How it runs, and what its kernels take."""
         made = [*self.trainer._programs.values()][-1].executable
-        images = [{"entry": image.entry, **_resources(image.resources)} for image in made.images]
-        return {
-            "execution": str(made.execution),
-            "kernels": images,
-            "compiled": self.trainer.compiles,
-        }
+        return {**_told(made), "compiled": self.trainer.compiles}
+
+
+def _told(made: Any) -> dict[str, Any]:
+    """Of the execution that the sizes bound last decided for."""
+    execution, _ = [*made._layouts.values()][-1]
+    images = made.assembled(execution.kind).images
+    return {
+        "execution": f"{execution.kind}, at most {execution.blocks} blocks: {execution.why}",
+        "kernels": [{"entry": image.entry, **_resources(image.resources)} for image in images],
+    }
 
 
 def _resources(resources: Any) -> dict[str, int]:
@@ -65,11 +69,8 @@ class Update:
     """The optimizer alone: new weights from a given gradient, both on the GPU."""
 
     def __init__(self, row: Row) -> None:
-        from codegen.cuda.device import current
-
         first, gradient = row.workload.arrays()
-        self._gradient = DeviceArray(current(), gradient.shape, gradient.dtype)
-        self._gradient.write(gradient)
+        self._gradient = sn.to_device(gradient)
         weight, slope = sn.parameter("w", init=first), sn.input("g", first.shape)
         updates = sn.optim.Adam(row.workload.rate).updates([weight], [slope])
         step = sn.schedules.step
@@ -94,9 +95,7 @@ class Update:
 
     def told(self) -> dict[str, Any]:
         """How it runs, and what its kernels take."""
-        made = self._function.executable
-        images = [{"entry": image.entry, **_resources(image.resources)} for image in made.images]
-        return {"execution": str(made.execution), "kernels": images}
+        return _told(self._function.executable)
 
 
 def make(row: Row, kind: str, start: Any) -> Training | Update:
