@@ -5,7 +5,7 @@ A check is a function from a statement and its scope, or from the program, to fa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from codegen.declarations import DECLARATION_CHECKS, DTYPES
@@ -37,6 +37,7 @@ from codegen.scalar import (
     Dtype,
     Load,
     Local,
+    Ref,
     Scalar,
     Size,
 )
@@ -66,6 +67,9 @@ class Scope:
     tiled: bool = False
     kernel: int = 0
     tile_buffers: dict[str, int] = field(default_factory=dict)
+    # What the statement at hand holds itself, which most checks look at.
+    nodes: list[Scalar] = field(default_factory=list)
+    refs: list[Ref] = field(default_factory=list)
 
 
 def check(program: Program) -> None:
@@ -83,6 +87,8 @@ def _check_body(body: tuple[Statement, ...], scope: Scope) -> None:
         if scope.phase and not is_single(statement):
             # Locals live inside a kernel: nothing is passed across one, or across a barrier.
             scope.locals = {}
+        scope.nodes = [node for scalar in scalars_of(statement) for node in nodes(scalar)]
+        scope.refs = list(refs_of(statement))
         for forbid in STATEMENT_CHECKS:
             for fault in forbid(statement, scope):
                 raise ProgramError(f"{fault}, in\n{show_statement(statement)}")
@@ -120,11 +126,6 @@ def _check_contraction(statement: Contraction, scope: Scope) -> None:
     scope.phase, scope.locals = around
 
 
-def _nodes_of(statement: Statement) -> Iterator[Scalar]:
-    for scalar in scalars_of(statement):
-        yield from nodes(scalar)
-
-
 def unknown_buffer(statement: Statement, scope: Scope) -> Iterator[str]:
     for name in buffers_of(statement):
         if name not in scope.buffers:
@@ -132,14 +133,14 @@ def unknown_buffer(statement: Statement, scope: Scope) -> Iterator[str]:
 
 
 def rank_mismatch(statement: Statement, scope: Scope) -> Iterator[str]:
-    for ref in refs_of(statement):
+    for ref in scope.refs:
         rank = len(scope.buffers[ref.buffer].shape)
         if len(ref.index) != rank:
             yield f"{show_ref(ref)} has {len(ref.index)} indices for {rank} dimensions"
 
 
 def dtype_mismatch_of_access(statement: Statement, scope: Scope) -> Iterator[str]:
-    for node in _nodes_of(statement):
+    for node in scope.nodes:
         if isinstance(node, Load) and scope.buffers[node.ref.buffer].dtype != node.dtype:
             yield f"{show_scalar(node)} is not {node.dtype}"
     if isinstance(statement, Store):
@@ -149,7 +150,7 @@ def dtype_mismatch_of_access(statement: Statement, scope: Scope) -> Iterator[str
 
 
 def dtype_mismatch_of_apply(statement: Statement, scope: Scope) -> Iterator[str]:
-    for node in _nodes_of(statement):
+    for node in scope.nodes:
         if node.dtype not in DTYPES:
             yield f"there is no dtype {node.dtype}"
         if isinstance(node, Apply) and node.function in INTRINSICS and not _fits(node):
@@ -173,7 +174,7 @@ def _fits(node: Apply) -> bool:
 
 
 def unknown_function(statement: Statement, scope: Scope) -> Iterator[str]:
-    for node in _nodes_of(statement):
+    for node in scope.nodes:
         if isinstance(node, Apply):
             row = INTRINSICS.get(node.function)
             if row is None:
@@ -183,7 +184,7 @@ def unknown_function(statement: Statement, scope: Scope) -> Iterator[str]:
 
 
 def index_not_integer(statement: Statement, scope: Scope) -> Iterator[str]:
-    for ref in refs_of(statement):
+    for ref in scope.refs:
         for index in ref.index:
             if not isinstance(index, Affine) and (
                 scope.buffers[index.ref.buffer].dtype not in INTEGERS
@@ -192,16 +193,16 @@ def index_not_integer(statement: Statement, scope: Scope) -> Iterator[str]:
 
 
 def axis_not_in_scope(statement: Statement, scope: Scope) -> Iterator[str]:
-    used = {node.name for node in _nodes_of(statement) if isinstance(node, Axis)}
-    used |= _symbols(statement, Axis)
+    used = {node.name for node in scope.nodes if isinstance(node, Axis)}
+    used |= _symbols(scope.refs, Axis)
     for name in sorted(used - scope.axes):
         yield f"no enclosing loop has the axis {name}"
 
 
-def _symbols(statement: Statement, kind: type[Axis] | type[Size]) -> set[str]:
+def _symbols(refs: Iterable[Ref], kind: type[Axis] | type[Size]) -> set[str]:
     return {
         symbol.name
-        for ref in refs_of(statement)
+        for ref in refs
         for index in ref.index
         if isinstance(index, Affine)
         for symbol, _ in index.terms
@@ -221,9 +222,9 @@ def axis_bound_twice(statement: Statement, scope: Scope) -> Iterator[str]:
 
 
 def unknown_size(statement: Statement, scope: Scope) -> Iterator[str]:
-    used = {node.name for node in _nodes_of(statement) if isinstance(node, Size)}
-    used |= _symbols(statement, Size)
-    extents = [by for ref in refs_of(statement) for i in ref.index
+    used = {node.name for node in scope.nodes if isinstance(node, Size)}
+    used |= _symbols(scope.refs, Size)
+    extents = [by for ref in scope.refs for i in ref.index
                if not isinstance(i, Affine) for by in [i.bound]]  # fmt: skip
     if isinstance(statement, Loop):
         extents += [statement.extent, statement.start]
@@ -237,7 +238,7 @@ def unknown_size(statement: Statement, scope: Scope) -> Iterator[str]:
 
 
 def local_not_bound(statement: Statement, scope: Scope) -> Iterator[str]:
-    for node in _nodes_of(statement):
+    for node in scope.nodes:
         if isinstance(node, Local):
             if node.name not in scope.locals:
                 yield f"%{node.name} is not bound here"

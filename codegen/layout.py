@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -217,6 +217,12 @@ class Layout:
     def arena_bytes(self, workers: int) -> int:
         return self.step_bytes + workers * self.tile_bytes
 
+    def at(self, sizes: Mapping[str, int]) -> Layout:
+        """The same where sizes that stand alone have these values."""
+        _check_sizes(sizes)
+        free = {name: int(sizes.get(name, value)) for name, value in self.free.items()}
+        return replace(self, free=free, table=self.plan.changed(self, sizes))
+
     def checked(self, arrays: Mapping[str, Array]) -> Iterator[Array]:
         """The caller's arrays in the order of the plan; BindError unless every one fits."""
         given = self.plan.given
@@ -250,9 +256,7 @@ class Layout:
 
 def lay_out(plan: Plan, free: dict[str, int]) -> Layout:
     """The tables and the arena for these free sizes."""
-    for name, value in free.items():
-        if value < 0:
-            raise BindError(f"the size {name} is {value}, which is below zero")
+    _check_sizes(free)
     variants = list(plan.variants(free))
     table = plan.numbers(free)
     bytes_of = {
@@ -266,6 +270,12 @@ def lay_out(plan: Plan, free: dict[str, int]) -> Layout:
     tile_bytes += plan.own_bytes
     shapes = {buffer.name: _shape(buffer, variants[0]) for buffer in plan.program.buffers}
     return Layout(plan, free, table, shapes, step_at, step_bytes, tile_at, tile_bytes)
+
+
+def _check_sizes(sizes: Mapping[str, int]) -> None:
+    for name, value in sizes.items():
+        if value < 0:
+            raise BindError(f"the size {name} is {value}, which is below zero")
 
 
 def _packed(

@@ -97,7 +97,9 @@ class Executable:
         The arrays are used in place and must outlive no one: the binding holds them. Binding again
         with the same sizes is cheap.
         """
-        return Binding(self, *self._laid_out(sizes), arrays)
+        layout, choice = self._laid_out(sizes)
+        other = {name: sizes[name] for name in self.plan.alone if sizes[name] != layout.free[name]}
+        return Binding(self, layout.at(other) if other else layout, choice, arrays)
 
     def execute(self, workers: int, numbers: int, cells: int) -> float:
         """Runs the driver on its operands; gives the seconds that took."""
@@ -112,17 +114,20 @@ class Executable:
             self._crews.append(crew)
 
     def _laid_out(self, sizes: Mapping[str, int]) -> tuple[Layout, Choice]:
-        """The tables for these values of the free sizes, made once, and the choice of workers."""
+        """The tables for these values of the free sizes, made once whatever the sizes that stand
+        alone, which are those of the first time; and the choice of workers."""
+        plan = self.plan
         try:
-            key = tuple(int(sizes[name]) for name in self.plan.free)
+            free = {name: int(sizes[name]) for name in plan.free}
         except KeyError as missing:
             raise BindError(f"{self.program.name} needs the size {missing.args[0]!r}") from None
+        if len(sizes) > len(free):
+            unknown = sorted(set(sizes) - set(free))
+            raise BindError(f"{self.program.name} has no free size {unknown[0]!r}")
+        key = tuple(value for name, value in free.items() if name not in plan.alone)
         found = self._layouts.get(key)
         if found is None:
-            unknown = sorted(set(sizes) - set(self.plan.free))
-            if unknown:
-                raise BindError(f"{self.program.name} has no free size {unknown[0]!r}")
-            layout = lay_out(self.plan, dict(zip(self.plan.free, key, strict=True)))
+            layout = lay_out(plan, free)
             found = layout, self._chosen(layout)
             _keep(self._layouts, key, found)
         return found

@@ -10,8 +10,9 @@ Grammar, as `codegen.show` prints it:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 Dtype = str
 """One of float32, float64, int32, int64, bool."""
@@ -69,12 +70,26 @@ class Indirect:
 Index = Affine | Indirect
 
 
+class _Hashed:
+    """Keeps its hash: passes look Refs up more often than they make them."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+
 @dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(_Hashed):
     """One element of a buffer: an index a dimension."""
 
     buffer: str
     index: tuple[Index, ...]
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            object.__setattr__(self, "_hash", hash((self.buffer, self.index)))
+            return self._hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +121,7 @@ def affine(offset: int = 0, terms: Mapping[Axis | Size, int] | None = None) -> A
     return Affine(offset, tuple(kept))
 
 
+@lru_cache(4096)
 def at(axis: str) -> Affine:
     """The index that is just the axis."""
     return Affine(0, ((Axis(axis), 1),))
@@ -122,9 +138,10 @@ def loads(scalar: Scalar) -> Iterator[Ref]:
             yield from nested_refs(node.ref)
 
 
-def nested_refs(ref: Ref) -> Iterator[Ref]:
+def nested_refs(ref: Ref) -> Sequence[Ref]:
     """The Ref itself and every Ref its indices read."""
-    yield ref
+    found = [ref]
     for index in ref.index:
         if isinstance(index, Indirect):
-            yield from nested_refs(index.ref)
+            found += nested_refs(index.ref)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from codegen.ir import (
     Any,
@@ -45,22 +45,23 @@ def shared_out(statement: Statement) -> tuple[Extent, Extent, int] | None:
 
 def scalars_of(statement: Statement) -> tuple[Scalar, ...]:
     """The scalars a statement holds itself, not those of statements inside it."""
-    match statement:
-        case Let(_, value) | Store(_, value):
-            return (value,)
-        case Yield(values):
-            return values
-    return ()
+    if isinstance(statement, Let | Store):
+        return (statement.value,)
+    return statement.values if isinstance(statement, Yield) else ()
 
 
-def nodes(scalar: Scalar) -> Iterator[Scalar]:
+def nodes(scalar: Scalar) -> Sequence[Scalar]:
     """The scalar and all below it, not what its indices read."""
-    stack = [scalar]
+    if not isinstance(scalar, Apply):
+        return (scalar,)
+    found: list[Scalar] = []
+    stack: list[Scalar] = [scalar]
     while stack:
         node = stack.pop()
-        yield node
+        found.append(node)
         if isinstance(node, Apply):
             stack.extend(node.args)
+    return found
 
 
 def refs_of(statement: Statement) -> Iterator[Ref]:

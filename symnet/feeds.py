@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from symnet.conversions import differ, lost
 from symnet.device_arrays import Fetch, Placed, placed_of
 from symnet.errors import FeedError, NameClashError, ShapeError
-from symnet.expr import Dtype, Expr, topological
-from symnet.ops.core import BOOL, CONSTANT, FLOATS, INTEGERS
+from symnet.expr import Expr, topological
+from symnet.ops.core import CONSTANT, FLOATS, INTEGERS
 from symnet.ops.gather import GATHER, SCATTER_ADD
 from symnet.ops.leaves import INPUT, leaves_called
 from symnet.ops.views import PLACE, SLICE
@@ -68,7 +69,8 @@ def bind(
     required: what must be fed; optional: what may be. Feeds for other inputs and parameters that
     exist are left aside (a derivative need not reach all of its function), unless not
     `allow_unreached`. limits: of `limits_of`. held: what will be written to while the feeds are
-    read; if given, data that fits and shares no memory with it is used in place, else copied.
+    read; if given, data that fits and shares no memory with it is used in place,
+    else copied, as indices always are: once checked, nobody may change them.
     fetch: brings arrays from the GPU; if given, feeds may be such arrays, of the dtype of their
     input, used where they are: their values are looked at, by a copy, if they pick along an axis.
     FeedError for unknown names, missing feeds, wrong shapes, named sizes that contradict each other
@@ -77,10 +79,11 @@ def bind(
     arrays: dict[Expr, Given] = {}
     notes, spare = list[str](), list[tuple[Expr, Any]]()
     leaves = [*required, *optional]
+    ranges = limits.ranges if limits else {}
     for leaf, data in _matched(leaves, feeds_of(feeds), allow_unreached, spare):
         if leaf in arrays:
             raise FeedError(f"{leaf.name} is fed twice, by name and as an expression")
-        arrays[leaf], note = _converted(leaf, data, held, fetch)
+        arrays[leaf], note = _converted(leaf, data, None if leaf in ranges else held, fetch)
         notes += [note] if note else []
     _require_all(required, arrays, spare)
     sizes = _sizes(arrays, spare)
@@ -254,11 +257,11 @@ def _converted(
         return (array if alone else array.copy()), ""
     with np.errstate(all="ignore"):
         made = array.astype(leaf.dtype)
-    fault = _lost(array, made, leaf.dtype)
+    fault = lost(array, made, leaf.dtype)
     if fault:
         raise FeedError(f"{leaf.name} is {leaf.dtype}, the data {array.dtype}: {fault}")
     rounded = hasattr(data, "dtype") and leaf.dtype in FLOATS and array.dtype.kind == "f"
-    if rounded and not np.array_equal(made, array, equal_nan=True):
+    if rounded and differ(made, array):
         return made, f"{leaf.name}: {array.dtype} data rounded to {leaf.dtype}"
     return made, ""
 
@@ -294,23 +297,6 @@ def _check_shape(leaf: Expr, array: Given) -> None:
     if not fits:
         expected, got = show_shape(leaf.shape), show_shape(array.shape)
         raise FeedError(f"{leaf.op.name} {leaf.name}: expected {expected}, got {got}")
-
-
-def _lost(array: np.ndarray[Any, Any], made: np.ndarray[Any, Any], wanted: Dtype) -> str:
-    """What a conversion would lose beyond rounding, in words; empty if nothing."""
-    if wanted == BOOL:
-        return "" if array.dtype == BOOL else "write array != 0 or array.astype(bool)"
-    if wanted in INTEGERS:
-        if array.dtype.kind == "f":
-            return "floats never become integers by themselves; write array.astype(int)"
-        return "" if np.array_equal(made, array) else f"some values do not fit {wanted}"
-    if array.dtype.kind == "f":
-        overflow = np.isinf(made) & np.isfinite(array)
-        return f"{array[overflow][0]} overflows" if overflow.any() else ""
-    exact = [int(a) == int(b) for a, b in zip(array.flat, made.flat, strict=True)] if (
-        array.dtype.kind in "iu" and array.size and np.abs(made).max() >= 2**24
-    ) else []  # fmt: skip
-    return "" if all(exact) else "some integers are not exact as floats"
 
 
 def _sizes(arrays: Mapping[Expr, Given], spare: Iterable[tuple[Expr, Any]]) -> dict[str, int]:
@@ -364,8 +350,9 @@ def _check_values(leaf: Expr, array: Given, allow_nan: bool, allow_empty: bool) 
         raise FeedError(f"{leaf.name} is empty: its shape is {show_shape(array.shape)}")
     if isinstance(array, Placed):
         return
-    wrong = np.isnan(array) if leaf.dtype in FLOATS and not allow_nan else np.zeros(0, bool)
-    if wrong.any():
+    # The smallest of numbers, one of which is NaN, is NaN: that reads once and stores nothing.
+    if leaf.dtype in FLOATS and not allow_nan and array.size and np.isnan(array.min()):
+        wrong = np.isnan(array)
         where = [int(k) for k in np.argwhere(wrong)[0]]
         raise FeedError(f"{leaf.name} holds {wrong.sum()} NaN, the first at {where}")
 

@@ -23,9 +23,9 @@ ORDER = {
     """,
     "symnet": """
         lazy charts errors sizes expr ops functions rules rows diff simplify cost formula
-        device_arrays feeds sampling reference check evaluating sheets drawing init graph_file
-        schedules nn losses metrics optim pointwise stop held resident step guard lower compile data
-        report train parse __init__ export sklearn cli __main__
+        device_arrays conversions feeds sampling reference check evaluating sheets drawing init
+        graph_file schedules nn losses metrics optim pointwise stop held resident step guard lower
+        compile data report train parse __init__ export sklearn cli __main__
     """,
 }
 RANKS = {package: names.split() for package, names in ORDER.items()}

@@ -19,6 +19,9 @@ from numba import njit
 from codegen.cpu.calls import atomic_load, call_kernel, meet
 from codegen.cpu.operations import int64_at, offset
 
+VECTORS = False
+"""No loop here is long enough for any."""
+
 
 @njit(error_model="numpy", nogil=True, inline="always")
 def begin_or_count(control: Any, first: Any, worker: Any, workers: Any, meetings: Any) -> Any:

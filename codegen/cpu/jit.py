@@ -22,7 +22,9 @@ from numba.core.errors import NumbaError
 from numba.core.registry import cpu_target
 
 from codegen.cpu.errors import CompileError
+from codegen.cpu.kinds import Untranslated
 from codegen.cpu.loader import SYMBOLS, target_machine
+from codegen.cpu.translate import translated
 
 _WORDS = types.CPointer(types.intp)
 _SIGNATURE = types.void(types.intp, types.intp, _WORDS, _WORDS)
@@ -129,6 +131,16 @@ def _assembled(text: str, symbol: str) -> Any:
     if hasattr(module, "llvm"):
         return _tidied(llvm.parse_assembly(module.llvm(symbol)))
     try:
+        pairs = [(each.cell, each.kind) for each in restricted]
+        code = translated(tree, module, symbol, pairs, llvm.get_process_triple())
+        return _optimised(llvm.parse_assembly(code), vars(module).get("VECTORS", True))
+    except Untranslated:
+        return _by_numba(text, symbol, module, restricted)
+
+
+def _by_numba(text: str, symbol: str, module: ModuleType, restricted: list[_Restricted]) -> Any:
+    """The optimised LLVM module of what is more of Python than `translated` knows."""
+    try:
         return _compiled(module.kernel, symbol, restricted)
     except NumbaError as error:
         raise CompileError(f"kernel {symbol} was refused by Numba: {error}\n{text}") from error
@@ -148,9 +160,12 @@ def _tidied(module: Any) -> Any:
     return module
 
 
-def _optimised(module: Any) -> Any:
+def _optimised(module: Any, vectors: bool = True) -> Any:
     options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
+    options.loop_vectorization = vectors
+    # Vectors are as many side by side as pay without it, and code of half the length compiles in
+    # half the time.
+    options.loop_unrolling = False
     passes = llvm.create_pass_builder(target_machine(), options)
     passes.getModulePassManager().run(module, passes)
     return module

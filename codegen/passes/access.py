@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from codegen.ir import Contraction, Let, Loop, Program, Statement, Store, Tree, Until
 from codegen.scalar import Load, Local, Ref, at, nested_refs
@@ -19,8 +19,7 @@ class Roots(dict[str, str]):
         self.touched: dict[int, tuple[Statement, tuple[Access, ...]]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """`root` is a buffer without storage, or "%name" of a local. Without a ref, all of it."""
 
     root: str
@@ -38,56 +37,53 @@ def accesses(statement: Statement, roots: Roots) -> tuple[Access, ...]:
     """All accesses of a statement and of what it holds, each once, in order."""
     known = roots.touched.get(id(statement))
     if known is None:
-        found = tuple(dict.fromkeys(_accesses(statement, roots, _each_once)))
+        before, body, after = _touched(statement, roots)
+        found = dict.fromkeys(before)
+        for inner in body:
+            found.update(dict.fromkeys(accesses(inner, roots)))
+        found.update(dict.fromkeys(after))
         # The statement stays with what is known of it, so that no other one gets its identity.
-        known = roots.touched[id(statement)] = (statement, found)
+        known = roots.touched[id(statement)] = (statement, tuple(found))
     return known[1]
 
 
-_Inner = Callable[[Iterable[Statement], Roots], Iterator[Access]]
-
-
-def _accesses(statement: Statement, roots: Roots, inner: _Inner) -> Iterator[Access]:
-    """`inner` says what the statements inside touch."""
+def _touched(
+    statement: Statement, roots: Roots
+) -> tuple[list[Access], tuple[Statement, ...], list[Access]]:
+    """What a statement touches itself before those inside it run, they, and what it does after."""
+    found: list[Access] = []
     for scalar in scalars_of(statement):
         for node in nodes(scalar):
             if isinstance(node, Load):
-                for ref in nested_refs(node.ref):
-                    yield Access(roots[ref.buffer], ref, False)
+                found += [Access(roots[ref.buffer], ref, False) for ref in nested_refs(node.ref)]
             elif isinstance(node, Local):
-                yield Access(f"%{node.name}", None, False)
-    match statement:
-        case Let(name, _):
-            yield Access(f"%{name}", None, True)
-        case Store(ref, _):
-            for one in nested_refs(ref):
-                yield Access(roots[one.buffer], one, one is ref)
-        case Until(ref):
-            for read in nested_refs(ref):
-                yield Access(roots[read.buffer], read, False)
-        case Contraction():
-            for pair in statement.terms:
-                for factor in pair:
-                    ref = Ref(factor.buffer, tuple(map(at, factor.letters)))
-                    yield Access(roots[factor.buffer], ref, False)
-            yield Access(f"%{statement.result}", None, True)
-            yield from inner(statement.body, roots)
-        case Loop():
-            yield from inner(statement.body, roots)
-            if isinstance(statement.order, Tree):
-                for name in statement.order.names:
-                    yield Access(f"%{name}", None, True)
+                found.append(Access(f"%{node.name}", None, False))
+    if isinstance(statement, Let):
+        found.append(Access(f"%{statement.name}", None, True))
+    elif isinstance(statement, Store | Until):
+        own = statement.ref if isinstance(statement, Store) else None
+        for ref in nested_refs(statement.ref):
+            found.append(Access(roots[ref.buffer], ref, ref is own))
+    elif isinstance(statement, Contraction):
+        for pair in statement.terms:
+            for factor in pair:
+                ref = Ref(factor.buffer, tuple(map(at, factor.letters)))
+                found.append(Access(roots[factor.buffer], ref, False))
+        found.append(Access(f"%{statement.result}", None, True))
+        return found, statement.body, []
+    elif isinstance(statement, Loop):
+        names = statement.order.names if isinstance(statement.order, Tree) else ()
+        return found, statement.body, [Access(f"%{name}", None, True) for name in names]
+    return found, (), []
 
 
 def all_accesses(body: Iterable[Statement], roots: Roots) -> Iterator[Access]:
     """The accesses of the statements in order, repeats included."""
     for statement in body:
-        yield from _accesses(statement, roots, all_accesses)
-
-
-def _each_once(body: Iterable[Statement], roots: Roots) -> Iterator[Access]:
-    for statement in body:
-        yield from accesses(statement, roots)
+        before, inner, after = _touched(statement, roots)
+        yield from before
+        yield from all_accesses(inner, roots)
+        yield from after
 
 
 def positions(ref: Ref | None, axis: str) -> frozenset[int]:
@@ -95,7 +91,9 @@ def positions(ref: Ref | None, axis: str) -> frozenset[int]:
     if ref is None:
         return frozenset()
     identity = at(axis)
-    return frozenset(place for place, index in enumerate(ref.index) if index == identity)
+    return frozenset(
+        place for place, index in enumerate(ref.index) if index is identity or index == identity
+    )
 
 
 def aligned(one: Access, axis: str, other: Access, other_axis: str) -> bool:

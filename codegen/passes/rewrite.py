@@ -59,21 +59,23 @@ class Substitution:
 
     def scalar(self, scalar: Scalar) -> Scalar:
         """The scalar with everything replaced. Raises NotAnIndex."""
-        match scalar:
-            case Apply(function, args, dtype):
-                made = tuple(map(self.scalar, args))
-                return scalar if _same(made, args) else Apply(function, made, dtype)
-            case Load(ref, dtype):
-                found = self.ref(ref)
-                return self.load(scalar if found is ref else Load(found, dtype))
-            case Axis(name) if name in self.axes:
-                return index_value(self.axes[name])
-            case Local(name):
-                return self.locals.get(name, scalar)
+        if isinstance(scalar, Apply):
+            made = tuple(map(self.scalar, scalar.args))
+            kept = _same(made, scalar.args)
+            return scalar if kept else Apply(scalar.function, made, scalar.dtype)
+        if isinstance(scalar, Load):
+            found = self.ref(scalar.ref)
+            return self.load(scalar if found is scalar.ref else Load(found, scalar.dtype))
+        if isinstance(scalar, Local):
+            return self.locals.get(scalar.name, scalar)
+        if isinstance(scalar, Axis) and scalar.name in self.axes:
+            return index_value(self.axes[scalar.name])
         return scalar
 
     def ref(self, ref: Ref) -> Ref:
         """The same buffer at the replaced indices. Raises NotAnIndex."""
+        if not self.axes and not any(isinstance(index, Indirect) for index in ref.index):
+            return ref
         made = tuple(map(self.index, ref.index))
         return ref if _same(made, ref.index) else Ref(ref.buffer, made)
 
@@ -153,12 +155,12 @@ def size_of(statement: Statement) -> int:
     """How many scalar nodes the statement and all inside it have, each statement counting one."""
     if isinstance(statement, Loop | Contraction):
         return 1 + sum(map(size_of, statement.body))
-    return 1 + sum(count(scalar) for scalar in scalars_of(statement))
+    return 1 + sum(map(count, scalars_of(statement)))
 
 
 def count(scalar: Scalar) -> int:
     """How many nodes the scalar has."""
-    return sum(1 for _ in nodes(scalar))
+    return len(nodes(scalar))
 
 
 def cost(scalar: Scalar) -> int:

@@ -69,6 +69,14 @@ class Producer:
         return Substitution(axes).scalar(self.value)
 
 
+def _target(statement: Statement) -> str | None:
+    """The buffer that the statement would be the producer of."""
+    body: tuple[Statement, ...] = (statement,)
+    while len(body) == 1 and isinstance(loop := body[0], Loop) and isinstance(loop.order, Any):
+        body = loop.body
+    return body[-1].ref.buffer if body and isinstance(body[-1], Store) else None
+
+
 def producer(statement: Statement) -> Producer | None:
     """The statement as a producer, if it is one."""
     axes: dict[str, Extent] = {}
@@ -143,11 +151,11 @@ class _State:
     def try_to_move(self, number: int) -> None:
         """Compute this statement at its consumers, if it is a producer and that pays."""
         statement = self.body[number]
-        made = producer(statement) if statement is not None else None
-        if made is None or not self._is_private(made.ref.buffer, number):
+        target = None if statement is None else _target(statement)
+        if statement is None or target is None or not self._is_private(target, number):
             return
-        consumers = sorted(self.readers[made.ref.buffer])
-        if not consumers or consumers[0] <= number:
+        consumers = sorted(self.readers[target])
+        if not consumers or consumers[0] <= number or (made := producer(statement)) is None:
             return
         sources = {self.roots[ref.buffer] for ref in loads(made.value)}
         if not self._stays_valid(sources, number, consumers) or not self._pays(made, consumers):

@@ -29,6 +29,11 @@ class Asked:
     callbacks: tuple[Callback, ...]
     progress: bool | None
 
+    @property
+    def rows(self) -> tuple[object, bool]:
+        """How the rows are drawn: batch size, and whether a partial batch is left out."""
+        return self.batch_size, self.drop_last
+
 
 @dataclass(frozen=True)
 class Ready:

@@ -11,7 +11,7 @@ import numpy as np
 from symnet.device_arrays import Fetch, Placed
 from symnet.errors import FeedError, TrainingError
 from symnet.expr import Expr
-from symnet.feeds import Feeds, bind, limits_of
+from symnet.feeds import Feeds, Limits, bind
 from symnet.sizes import Size
 
 Array = np.ndarray[Any, Any]
@@ -92,19 +92,22 @@ def _sample(name: str, batch: object, rows: int, drop_last: bool) -> Sampled:
 
 
 def prepare(
-    outputs: Sequence[Expr],
     inputs: Sequence[Expr],
+    limits: Limits,
     feeds: Feeds,
     batch_size: object,
     drop_last: bool,
+    held: Sequence[Array] | None,
     fetch: Fetch | None = None,
 ) -> Data:
-    """The data of a fit; FeedError or TrainingError names what does not fit. fetch: as in `bind`;
-    what is on the GPU is used where it is."""
-    limits = limits_of(outputs)
-    bound = bind(inputs, feeds, limits=limits, allow_nan=False, allow_empty=False, fetch=fetch)
+    """The data of a fit; FeedError or TrainingError names what does not fit. held: what the fit
+    writes to; None if the data is to be copied, since a callback may write to it. fetch: as in
+    `bind`; what is on the GPU is used where it is."""
+    bound = bind(
+        inputs, feeds, limits=limits, allow_nan=False, allow_empty=False, held=held, fetch=fetch
+    )
     arrays: dict[Expr, Array | Placed] = {**bound.placed}
-    arrays |= {leaf: np.ascontiguousarray(array) for leaf, array in bound.arrays.items()}
+    arrays |= {leaf: np.asarray(array, order="C") for leaf, array in bound.arrays.items()}
     sampled = _plan(inputs, batch_size, bound.sizes, drop_last)
     return Data(arrays, bound.sizes, sampled, bound.notes)
 
@@ -120,7 +123,7 @@ def hold_out(
             f"validation={share}: a share lies between 0 and 1 and needs one size of rows, "
             f"the inputs have {', '.join(names) or 'none'}; give validation feeds instead"
         )
-    bound = bind(inputs, feeds, allow_empty=False, fetch=fetch).on_host(fetch)
+    bound = bind(inputs, feeds, allow_empty=False, held=(), fetch=fetch).on_host(fetch)
     rows = bound.sizes[names[0]]
     kept_out = round(rows * share)
     if not 0 < kept_out < rows:

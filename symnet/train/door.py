@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from symnet.device_arrays import Fetch
 from symnet.errors import FeedError, TrainingError
 from symnet.expr import Expr
-from symnet.feeds import Bound, Feeds, bind, limits_of
+from symnet.feeds import Bound, Feeds, Limits, bind, limits_of
 from symnet.ops.leaves import INPUT, leaves, training
 from symnet.train.fit import Callback
 
@@ -70,21 +71,36 @@ def check_feeds(feeds: object, parameters: Mapping[str, Expr]) -> None:
             )
 
 
+class Wants:
+    """The inputs that expressions need, and what they ask of the data: looked for once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], tuple[list[Expr], Limits]] = {}
+
+    def of(self, nodes: Sequence[Expr]) -> tuple[list[Expr], Limits]:
+        key = tuple(node.serial for node in nodes)
+        if key not in self._known:
+            inputs = [leaf for leaf in leaves(nodes, INPUT) if leaf is not training]
+            self._known[key] = inputs, limits_of(nodes)
+        return self._known[key]
+
+
 def bound(
-    nodes: Sequence[Expr],
+    wants: tuple[list[Expr], Limits],
     feeds: Feeds,
     parameters: Mapping[str, Expr],
+    held: Sequence[np.ndarray[Any, Any]],
     fetch: Fetch | None,
     allow_nan: bool,
     allow_empty: bool,
 ) -> Bound:
-    """Data for the inputs of expressions, checked; FeedError says what does not fit."""
+    """Data for the inputs that expressions want, checked; FeedError says what does not fit."""
     check_feeds(feeds, parameters)
-    required = [leaf for leaf in leaves(nodes, INPUT) if leaf is not training]
-    limits = limits_of(nodes)
+    required, limits = wants
     return bind(
-        required, feeds, limits=limits, allow_nan=allow_nan, allow_empty=allow_empty, fetch=fetch
-    )
+        required, feeds, limits=limits, allow_nan=allow_nan, allow_empty=allow_empty, held=held,
+        fetch=fetch,
+    )  # fmt: skip
 
 
 def check_own(reached: Iterable[Expr], held: Collection[Expr], names: Iterable[str]) -> None:

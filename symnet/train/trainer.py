@@ -29,7 +29,7 @@ from symnet.feeds import Bound, Feeds
 from symnet.formula.tree import Formula
 from symnet.held import Held
 from symnet.lower import Part, listing
-from symnet.ops.leaves import INPUT, NAMED, leaves, training
+from symnet.ops.leaves import NAMED, training
 from symnet.optim import Optimizer
 from symnet.report import Report, make_report
 from symnet.simplify import stabilize
@@ -93,6 +93,7 @@ class Trainer:
         door.check_rate(model.rate)
         self.model, self._rule, self._options = model, rule, options
         self._memory: Memory | None = None
+        self._wants = door.Wants()
         self._step = make_step({**model.measured(), "rate": model.rate}, model.updates)
         self._programs: dict[tuple[Any, ...], Compiled] = {}
         self._functions: dict[tuple[Any, ...], Function] = {}
@@ -109,8 +110,7 @@ class Trainer:
     @property
     def inputs(self) -> list[Expr]:
         """The inputs that data must give."""
-        nodes = [*self.model.measured().values()]
-        return [leaf for leaf in leaves(nodes, INPUT) if leaf is not training]
+        return list(self._wants.of([*self.model.measured().values()])[0])
 
     @property
     def parameters(self) -> Held:
@@ -150,11 +150,11 @@ class Trainer:
     ) -> History:
         """Trains for some epochs, or until a stop rule; a second fit continues.
 
-        data: arrays by input name. batch_size: rows of a step, None for all, or a mapping from
-        size names. validation: a share of the rows to hold out, or feeds. stop: rules of
-        `sn.stop`. callbacks: one or several, called with a `State` after each epoch; "stop" ends
-        the run. progress: a bar on the terminal; None shows it on a terminal only. Ctrl-C ends the
-        run after the current step. FeedError and TrainingError say what does not fit.
+        data: arrays by input name, read where they are if they fit, but copied for callbacks.
+        batch_size: rows of a step, None for all, or a mapping from size names. validation: a share
+        of the rows to hold out, or feeds. stop: rules of `sn.stop`. callbacks: one or several,
+        called with a `State` after each epoch; "stop" ends the run. progress: a bar; None shows it
+        on a terminal only. Ctrl-C ends it after the step. Raises FeedError, TrainingError.
         """
         listed = door.callbacks_of(callbacks)
         asked = Asked(epochs, batch_size, shuffle, drop_last, validation, stop, listed, progress)
@@ -225,13 +225,13 @@ class Trainer:
         rules = rules_of(asked.stop)
         check_names(rules, list(self.model.metrics), asked.validation is not None)
         feeds, held_out = self._split(data, asked.validation)
-        measured = list(self.model.measured().values())
+        measured, updates = list(self.model.measured().values()), self.model.updates
         door.check_feeds(feeds, self._trained())
         if held_out is not None:
             self._bind(measured, held_out, allow_nan=False)
-        reached = [*measured, *(value for _, value in self.model.updates)]
-        asked_rows = asked.batch_size, asked.drop_last
-        made = prepare(reached, self.inputs, feeds, *asked_rows, self._fetch)
+        limits = self._wants.of([*measured, *(value for _, value in updates)])[1]
+        held = None if asked.callbacks else [*self._held.values()]
+        made = prepare(self.inputs, limits, feeds, *asked.rows, held, self._fetch)
         return Ready(feeds, held_out, made, rules)
 
     def _begun(self, ready: Ready, asked: Asked, interrupts: Interrupts) -> Fit:
@@ -280,8 +280,8 @@ class Trainer:
         self, nodes: Sequence[Expr], feeds: Feeds, allow_nan: bool = True, allow_empty: bool = False
     ) -> Bound:
         """Data for the inputs of expressions, checked."""
-        trained, fetched = self._trained(), self._fetch
-        return door.bound(nodes, feeds, trained, fetched, allow_nan, allow_empty)
+        wants, own = self._wants.of(nodes), (self._trained(), [*self._held.values()])
+        return door.bound(wants, feeds, *own, self._fetch, allow_nan, allow_empty)
 
     @property
     def _fetch(self) -> Fetch | None:
