@@ -63,6 +63,9 @@ class Device(Protocol):
     def download(self, array: Array, address: int) -> None:
         """Fills a C-contiguous array from there, after all that was started before."""
 
+    def reaches(self, address: int) -> bool:
+        """False where the memory there is known to be another GPU's."""
+
     def load(self, image: Image) -> Any:
         """The function of an image, to be launched."""
 
@@ -105,8 +108,8 @@ class DriverDevice:
     def __init__(self, api: Any) -> None:
         self._api = api
         self._ask("cuInit", 0)
-        (count,) = self._ask("cuDeviceGetCount")
-        if count < 1:
+        (self._count,) = self._ask("cuDeviceGetCount")
+        if self._count < 1:
             raise DeviceError("no GPU can be used: the NVIDIA driver sees none")
         (self._number,) = self._ask("cuDeviceGet", 0)
         (self._context,) = self._ask("cuDevicePrimaryCtxRetain", self._number)
@@ -155,6 +158,15 @@ class DriverDevice:
             host = array.__array_interface__["data"][0]
             self._ask("cuMemcpyDtoHAsync", host, address, array.nbytes, self._stream)
             self._ask("cuStreamSynchronize", self._stream)
+
+    def reaches(self, address: int) -> bool:
+        if self._count < 2:
+            return True
+        attribute = self._api.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+        with self._entered():
+            # An error means that the driver does not know: there may be no memory at all.
+            status, *owner = self._api.cuPointerGetAttribute(attribute, address)
+        return int(status) != 0 or int(owner[0]) == int(self._number)
 
     def load(self, image: Image) -> Any:
         if image.key not in self._modules:

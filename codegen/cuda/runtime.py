@@ -24,10 +24,11 @@ from codegen.cuda.assembly import (
     recordable,
 )
 from codegen.cuda.blocks import blocks_of, spread_columns
-from codegen.cuda.device import Device, Graph
+from codegen.cuda.device import Device, DeviceError, Graph
 from codegen.cuda.execution import PERSISTENT, SUPPOSED, Execution, choose
 from codegen.cuda.graphs import STATE_WORDS, Node
 from codegen.cuda.image import Image
+from codegen.cuda.limits import require_countable
 from codegen.ir import Program
 from codegen.layout import BindError, Layout, Plan, lay_out
 from codegen.runtime import Outcome
@@ -152,6 +153,8 @@ class DeviceExecutable:
             if unknown:
                 raise BindError(f"{self.program.name} has no free size {unknown[0]!r}")
             free = dict(zip(plan.free, key, strict=True))
+            for values in plan.variants(free):
+                require_countable(self.program, values)
             execution = self._chosen(plan.values(free, 0), multiprocessors)
             if len(self._layouts) >= 64:
                 self._layouts.clear()
@@ -184,6 +187,9 @@ class DeviceBinding:
         self.execution = execution
         self.choice = Choice(1)
         self._arrays = tuple(_checked(layout, arrays))
+        for array in self._arrays:
+            if isinstance(array, View) and not device.reaches(array.address):
+                raise DeviceError("an array given is on another GPU than the first, which is used")
         self._functions = [device.load(image) for image in made.images]
         self._blocks = self._resident(execution.blocks) if made.kind == PERSISTENT else 1
         self._graph: tuple[Graph, int] | None = None

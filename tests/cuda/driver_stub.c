@@ -9,13 +9,14 @@
 typedef int R; typedef uint64_t P;
 R s_cuInit(unsigned f){return 0;}
 R s_cuDriverGetVersion(int*v){*v=13000;return 0;}
-R s_cuDeviceGetCount(int*c){*c=1;return 0;}
+R s_cuDeviceGetCount(int*c){*c=2;return 0;}
 R s_cuDeviceGet(int*d,int n){*d=0;return 0;}
 R s_cuDevicePrimaryCtxRetain(void**c,int d){*c=(void*)0x1234;return 0;}
 R s_cuStreamCreate(void**s,unsigned f){fprintf(stderr,"stream flags %u\n",f);*s=(void*)0x55;return 0;}
 R s_cuDeviceGetName(char*n,int l,int d){strncpy(n,"stub",l);return 0;}
 R s_cuDeviceGetAttribute(int*v,int a,int d){*v=a==75?9:a==76?0:132;return 0;}
 R s_cuMemAlloc(P*p,size_t n){if(n>(1ul<<40))return 2;*p=(P)aligned_alloc(256,(n+255)/256*256);fprintf(stderr,"alloc %zu\n",n);return 0;}
+R s_cuPointerGetAttribute(int*v,int a,P p){if(a!=9||!p)return 1;*v=p==0x7000;return 0;}
 R s_cuMemFree(P p){free((void*)p);return 0;}
 R s_cuMemcpyHtoDAsync(P d,const void*h,size_t n,void*s){fprintf(stderr,"htod %zu stream %p\n",n,s);memcpy((void*)d,h,n);return 0;}
 R s_cuMemcpyDtoHAsync(void*h,P d,size_t n,void*s){fprintf(stderr,"dtoh %zu\n",n);memcpy(h,(void*)d,n);return 0;}

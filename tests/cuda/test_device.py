@@ -38,6 +38,7 @@ graph = gpu.graph([once, device.Launch(function, 5, (9, 10))])
 graph.replay(2)
 del graph
 gpu.synchronize()
+print(gpu.reaches(address), gpu.reaches(0x7000), gpu.reaches(0))
 gpu.free(address)
 try:
     gpu.allocate(1 << 60)
@@ -95,9 +96,13 @@ def test_a_graph_is_made_node_by_node_replayed_and_freed(told) -> None:
     assert not any("capture" in line for line in asked)
 
 
+def test_memory_of_another_gpu_is_told_from_ours(told) -> None:
+    assert told[0][3] == "True False True"
+
+
 def test_a_fault_of_the_driver_is_ours(told) -> None:
     printed, _ = told
-    assert printed[3] == "cuMemAlloc gave error 2: told by the stub"
+    assert printed[4] == "cuMemAlloc gave error 2: told by the stub"
 
 
 def test_without_a_driver_one_error_says_what_to_look_at() -> None:
