@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tests.ptx.bench import kernel, run
-from tests.ptx.device import SimulatedDevice
 from tests.ptx.errors import (
     BarrierDivergence,
     Deadlock,
@@ -22,7 +21,6 @@ from tests.ptx.errors import (
     TooLong,
     Trap,
     Uninitialised,
-    UseAfterFree,
     WarpDivergence,
 )
 from tests.ptx.machine import Checks
@@ -123,6 +121,24 @@ CASES = {
         "ld.global.f32 %f1, [%rd0+64];\n{}"
         "@%p0 st.global.f32 [%rd0+64], 0f3F800000;", GRID, "bar.sync 0;\n", Race,
         "orders after a read", blocks=3,
+    ),
+    "two read at once and one of them writes": Case(
+        "st.shared.f32 [%r10], 0f00000000;\nbar.sync 0;\nand.b32 %r12, %r0, 127;\n"
+        "mad.lo.u32 %r12, %r12, 4, %r9;\nld.shared.f32 %f1, [%r12];\n{}"
+        "setp.ge.u32 %p0, %r0, 128;\n@%p0 st.shared.f32 [%r12], 0f3F800000;",
+        "bar.sync 0;\n", "", Race, "orders after a read",
+    ),
+    "two read one after the other and the second writes": Case(
+        "st.shared.f32 [%r10], 0f00000000;\nbar.sync 0;\nand.b32 %r12, %r0, 127;\n"
+        "mad.lo.u32 %r12, %r12, 4, %r9;\nsetp.ge.u32 %p0, %r0, 128;\n"
+        "@!%p0 ld.shared.f32 %f1, [%r12];\n@%p0 ld.shared.f32 %f1, [%r12];\n{}"
+        "@%p0 st.shared.f32 [%r12], 0f3F800000;",
+        "bar.sync 0;\n", "", Race, "orders after a read",
+    ),
+    "all read what one copies": Case(
+        "setp.ne.u32 %p0, %r0, 0;\n@%p0 bra all;\n"
+        "cp.async.ca.shared.global [%r9], [%rd10], 4;\n{}all:\nbar.sync 0;\n"
+        "ld.shared.f32 %f1, [%r9];", "cp.async.wait_all;\n", "", InFlight, "cp.async",
     ),
     "two warps write one place": Case(
         "cvt.rn.f32.u32 %f1, %r0;\nst.shared.f32 [{}], %f1;", "%r10", "%r9", Race,
@@ -323,52 +339,6 @@ def test_lanes_that_have_ended_take_part_in_nothing() -> None:
     run(kernel(text.format(64), 0), [])
     with pytest.raises(WarpDivergence, match="ended"):
         run(kernel(text.format(72), 0), [])
-
-
-def test_device_memory_has_a_life() -> None:
-    device = SimulatedDevice()
-    address = device.allocate(400)
-    assert address % 256 == 0
-    load = kernel(
-        "mul.wide.u32 %rd9, %r0, 4;\nadd.s64 %rd9, %rd9, %rd0;\nld.global.u32 %r9, [%rd9];", 1
-    )
-    with pytest.raises(Uninitialised, match="thread 0"):
-        run(load, [address], threads=100, device=device)
-    device.upload(address, np.zeros(100, np.uint32))
-    run(load, [address], threads=100, device=device)
-    with pytest.raises(OutOfBounds, match="thread 100"):
-        run(load, [address], threads=101, device=device)
-    wide = load.replace("%r0, 4", "%r0, 16")
-    wide = wide.replace("ld.global.u32 %r9", "ld.global.v4.u32 {%r9, _, _, _}")
-    rest = device.allocate(24)
-    device.upload(rest, np.zeros(24, np.uint8))
-    with pytest.raises(OutOfBounds, match="thread 1"):
-        run(wide, [rest], threads=2, device=device)
-    with pytest.raises(OutOfBounds, match="leaves every allocation"):
-        device.upload(address, np.zeros(101, np.uint32))
-    device.free(address)
-    with pytest.raises(UseAfterFree):
-        run(load, [address], threads=100, device=device)
-    with pytest.raises(UseAfterFree):
-        device.download(np.zeros(100, np.uint32), address)
-    with pytest.raises(UseAfterFree):
-        device.free(address)
-    with pytest.raises(OutOfBounds):
-        device.free(address + 8)
-
-
-def test_one_launch_is_ordered_after_another() -> None:
-    device = SimulatedDevice()
-    places = "xor.b32 %r9, %r2, {};\nmul.wide.u32 %rd9, %r9, 4;\nadd.s64 %rd9, %rd9, %rd0;\n"
-    write = kernel(places.format(0) + "st.global.u32 [%rd9], %r2;", 1)
-    read = kernel(places.format(300) + "ld.global.u32 %r9, [%rd9];", 1)
-    address = device.allocate(4 * 512)
-    for _ in range(3):
-        run(write, [address], blocks=2, device=device)
-        run(read, [address], blocks=2, device=device)
-    found = np.zeros(512, np.uint32)
-    device.download(found, address)
-    np.testing.assert_array_equal(found, np.arange(512))
 
 
 def test_a_seed_changes_what_a_missing_barrier_gives() -> None:
