@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ from codegen.cuda.image import Image
 from codegen.cuda.persistent import persistent
 from codegen.cuda.sources import DeviceSource, flag, nest, single
 from codegen.cuda.toolchain import Architecture, image, images
-from codegen.ir import Loop, Program, is_driver
+from codegen.ir import Contraction, Loop, Program, is_driver
 from codegen.layout import Plan
 
 
@@ -110,7 +109,11 @@ def _launched(program: Program, precision: str, shape: str) -> tuple[Launch, _Fu
 
         return made
 
-    product = partial(contraction, precision=precision, shape=shape)
+    def product(statement: Contraction, buffers: tables.Buffers) -> DeviceSource:
+        # Tensor cores take float32 here: what the user made float64 stays so.
+        own = precision if statement.dtype == "float32" else "float32"
+        return contraction(statement, buffers, precision=own, shape=shape)
+
     makers = Makers(kept(nest), kept(single), kept(flag), kept(product))
     return tables.launch(program, makers), functions
 

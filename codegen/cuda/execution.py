@@ -36,6 +36,8 @@ SUPPOSED: Final = 128
 """What a run-time size is taken for where nothing is bound yet."""
 SQUARE: Final = 64
 """Rows, and columns, of a product that one block of a launch makes at least."""
+LARGE: Final = 128
+"""The same where there are so many that all multiprocessors still have some."""
 _MOST_BLOCKS: Final = 64
 """Of a persistent kernel: a barrier of more costs more than they gain."""
 

@@ -23,7 +23,7 @@ from codegen.cuda.assembly import (
     assemble_persistent,
     recordable,
 )
-from codegen.cuda.blocks import blocks_of, spread_columns
+from codegen.cuda.blocks import blocks_of, spread_products
 from codegen.cuda.device import Device, DeviceError, Graph
 from codegen.cuda.execution import PERSISTENT, SUPPOSED, Execution, choose
 from codegen.cuda.graphs import STATE_WORDS, Node
@@ -207,7 +207,7 @@ class DeviceBinding:
     def _cut(self, table: Words) -> Words:
         if self._made.kind == PERSISTENT:
             return table
-        return spread_columns(self._made, table, self.execution.blocks)
+        return spread_products(self._made, table, self.execution.blocks)
 
     def _plan_memory(self, pool: Pool) -> None:
         layout, plan = self._layout, self._made.plan

@@ -8,7 +8,7 @@ import pytest
 
 from codegen.compile import Options, assemble, compile_program
 from codegen.cuda import device, persistent, runtime
-from codegen.cuda.blocks import columns_shared
+from codegen.cuda.blocks import spread_products, squares
 from codegen.cuda.device import DeviceError
 from codegen.cuda.execution import EXECUTIONS, LAUNCHES, PERSISTENT, choose
 from codegen.cuda.runtime import DeviceBinding, DeviceExecutable
@@ -216,17 +216,25 @@ def test_the_model_takes_one_kernel_for_small_programs_and_launches_for_large_on
     assert nested.kind == PERSISTENT
 
 
-def test_columns_are_shared_out_where_rows_are_few(gpu) -> None:
-    made = compiled(SAMPLES["products"].program, LAUNCHES)
+def test_products_are_cut_into_squares_that_fill_the_gpu() -> None:
+    sizes = tuple(SizeRule(name) for name in "nmk")
+    buffers = (argument("a", "n", "k", dtype="float32"), argument("b", "k", "m", dtype="float32"),
+               state("c", "n", "m", dtype="float32"))  # fmt: skip
+    product = contract("c:im", "a:ik", "b:km", {"i": "n", "k": "k", "m": "m"}, dtype="float32")
+    made = compiled(Program("product", sizes, buffers, (product,)), LAUNCHES)
     found = made.assembled(LAUNCHES)
-    table = found.plan.numbers({name: 512 for name in found.plan.free})
-    calls = [row for row in range(len(found.table)) if _is_product(found, row)]
-    assert calls
-    for row in calls:
-        tiles, parts = columns_shared(found, table, row, 264)
-        assert tiles >= 1
-        assert 1 <= parts <= 8
-        assert columns_shared(found, table, row, 1)[1] == 1
+    (row,) = [row for row in range(len(found.table)) if _is_product(found, row)]
+
+    def cut(rows: int, columns: int) -> tuple[int, int, int]:
+        table = found.plan.numbers({"n": rows, "m": columns, "k": 32})
+        assert spread_products(found, table, 264)[0, int(found.table[row, 2]) + 2] in (64, 128)
+        return squares(found, table, row, 264)
+
+    assert cut(128, 512) == (64, 2, 8)
+    assert cut(64, 10) == (64, 1, 1)
+    assert cut(4096, 4096) == (128, 32, 8)
+    assert cut(100_000, 10) == (128, 782, 1)
+    assert cut(0, 10) == (64, 1, 1)
 
 
 def _is_product(found, row: int) -> bool:
