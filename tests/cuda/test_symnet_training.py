@@ -29,9 +29,16 @@ def device(monkeypatch: pytest.MonkeyPatch) -> SimulatedDevice:
     return simulated
 
 
-def trainer(optimizer: sn.optim.Optimizer, target: str, how: str | None = None) -> sn.Trainer:
-    with_names = sn.nn.Dense(2, 5, activation="tanh", name="one"), sn.nn.Dense(5, 3, name="two")
-    scores = sn.nn.Sequential(*with_names)(sn.input("X", ("N", 2)))
+WIDE = 600
+"""With so many neurons the weights are too large to come back after every run by themselves."""
+
+
+def trainer(
+    optimizer: sn.optim.Optimizer, target: str, how: str | None = None, width: int = 5
+) -> sn.Trainer:
+    first = sn.nn.Dense(2, width, activation="tanh", name="one")
+    second = sn.nn.Dense(width, 3, name="two")
+    scores = sn.nn.Sequential(first, second)(sn.input("X", ("N", 2)))
     labels = sn.input("Y", ("N",), dtype="int64")
     loss = sn.losses.cross_entropy(scores, labels)
     measured = {"accuracy": sn.metrics.accuracy(scores, labels)}
@@ -78,7 +85,7 @@ def test_clipping_momentum_rules_and_callbacks_see_what_is_trained():
 
         rules = [sn.stop.patience("validation.loss", 2, restore_best=True),
                  sn.stop.gradient_norm(1e-9)]  # fmt: skip
-        made = trainer(optimizer, target)
+        made = trainer(optimizer, target, width=WIDE)
         history = made.fit(
             FEEDS, epochs=4, batch_size=16, validation=FEEDS, stop=rules, callbacks=look,
             progress=False,
@@ -113,7 +120,7 @@ def test_steps_saving_replicas_and_data_on_the_gpu_are_one_training(
     tmp_path, device: SimulatedDevice
 ):
     asked = {"epochs": 1, "batch_size": 8, "progress": False}
-    made = trainer(sn.optim.Adam(1e-2), "cuda")
+    made = trainer(sn.optim.Adam(1e-2), "cuda", width=WIDE)
     first = made.fit(FEEDS, **asked)
     made.save(tmp_path / "trained.npz")
     loaded = sn.Trainer.load(tmp_path / "trained.npz", target="cuda")
@@ -121,7 +128,7 @@ def test_steps_saving_replicas_and_data_on_the_gpu_are_one_training(
     assert state_bits(made) == state_bits(loaded)
 
     placed = {name: sn.to_device(array) for name, array in FEEDS.items()}
-    again = trainer(sn.optim.Adam(1e-2), "cuda")
+    again = trainer(sn.optim.Adam(1e-2), "cuda", width=WIDE)
     assert again.fit(placed, **asked).step_loss == first.step_loss
 
     runs = made.fit_many(FEEDS, seeds=[3, 4], epochs=1, batch_size=8)
