@@ -29,7 +29,7 @@ from codegen.cuda.execution import PERSISTENT, SUPPOSED, Execution, choose
 from codegen.cuda.graphs import STATE_WORDS, Node
 from codegen.cuda.image import Image
 from codegen.cuda.limits import require_countable
-from codegen.ir import Program
+from codegen.ir import Buffer, Program
 from codegen.layout import BindError, Layout, Plan, lay_out
 from codegen.runtime import Outcome
 from codegen.sizes import known_sizes, raggeds
@@ -38,7 +38,7 @@ Array = np.ndarray[Any, Any]
 Words = npt.NDArray[np.int64]
 
 SMALL = 4096
-"""Bytes: an array of no more is brought back after every run."""
+"""Bytes: state of no more is brought back after every run, as results are."""
 _STOP, _ITERATIONS, _STOPPED = 32, 48, 64
 _CONTROL_WORDS = 128
 _NODES = 256
@@ -267,19 +267,18 @@ class DeviceBinding:
                 self._device.upload(self._at(place), array)
 
     def pull(self) -> None:
-        """Brings the caller's arrays up to date with what the device has written."""
-        for array, place in self._written(quick=False):
-            self._device.download(array, self._at(place))
+        """Brings the caller's arrays up to date with what the device has written: results are so
+        after each run already."""
+        for buffer, array, place in self._written():
+            if buffer.scope != "argument":
+                self._device.download(array, self._at(place))
 
-    def _written(self, *, quick: bool) -> Iterator[tuple[Array, Section]]:
-        """Host arrays whose device copies are written to; if `quick`, those that are brought back
-        after each run: results, and what is small."""
+    def _written(self) -> Iterator[tuple[Buffer, Array, Section]]:
+        """Buffers whose device copies are written to, with the arrays of the host."""
         plan = self._made.plan
         for buffer, array, place in zip(plan.given, self._arrays, self._places, strict=True):
-            if isinstance(array, View) or buffer.name not in plan.written:
-                continue
-            if not quick or buffer.scope == "argument" or array.nbytes <= SMALL:
-                yield array, place
+            if not isinstance(array, View) and buffer.name in plan.written:
+                yield buffer, array, place
 
     # Running.
 
@@ -305,8 +304,9 @@ class DeviceBinding:
             self._run_launches(table)
         self._device.synchronize()
         self._device.download(control, self._at(self._varying))
-        for array, place in self._written(quick=True):
-            self._device.download(array, self._at(place))
+        for buffer, array, place in self._written():
+            if buffer.scope == "argument" or array.nbytes <= SMALL:
+                self._device.download(array, self._at(place))
         seconds = time.perf_counter() - started
         iterations, stopped = int(control[_ITERATIONS]), int(control[_STOPPED])
         return Outcome(iterations, None if stopped < 0 else stopped, seconds)
