@@ -26,7 +26,8 @@ ROUNDS = 6
 class Intrinsic:
     """One row. `cost` counts additions; `ulp` is how far the compiled value may be from the true
     one, in units in the last place of the result, in both formats and over the whole range (0: the
-    two spellings agree to the bit, but for the sign of a NaN)."""
+    two spellings agree to the bit, but for the sign of a NaN). `kin` names the row beside which, of
+    the same argument, this one costs next to nothing."""
 
     name: str
     arity: int
@@ -34,6 +35,7 @@ class Intrinsic:
     cpu: str
     cost: int = 1
     ulp: int = 0
+    kin: str = ""
 
 
 def convert(value: Any, dtype: Dtype) -> Any:
@@ -112,6 +114,13 @@ def _softplus(x: Any) -> Any:
     return np.maximum(x, x.dtype.type(0)) + np.log1p(np.exp(-np.abs(x)))
 
 
+def _sech_squared(x: Any) -> Any:
+    # From exp(-2|x|): 1 - tanh(x)**2 cancels where tanh is nearly 1.
+    small = np.exp(-2 * np.abs(x))
+    whole = x.dtype.type(1) + small
+    return 4 * small / (whole * whole)
+
+
 def _power(base: Any, exponent: Any) -> Any:
     if base.dtype.kind == "f":
         # Not np.power, which takes x ** 0.5 for a square root: they differ at -inf and -0.
@@ -167,6 +176,9 @@ _ROWS = (
     Intrinsic("sinh", 1, np.sinh, "sinh({0})", cost=16, ulp=2),
     Intrinsic("cosh", 1, np.cosh, "cosh({0})", cost=16, ulp=2),
     Intrinsic("tanh", 1, np.tanh, "tanh({0})", cost=16, ulp=2),
+    Intrinsic(
+        "sech_squared", 1, _sech_squared, "sech_squared({0})", cost=16, ulp=3, kin="tanh"
+    ),
     Intrinsic("asinh", 1, np.arcsinh, "asinh({0})", cost=30, ulp=2),
     Intrinsic("acosh", 1, np.arccosh, "acosh({0})", cost=30, ulp=2),
     Intrinsic("atanh", 1, np.arctanh, "atanh({0})", cost=30, ulp=2),

@@ -13,9 +13,10 @@ import symnet as sn
 from codegen.check import check
 from codegen.interpret import interpret
 from codegen.intrinsics import permuted
-from codegen.ir import Barrier, Loop, Program, Sequence
+from codegen.ir import Barrier, Contraction, Loop, Program, Sequence
 from codegen.passes import optimise
 from codegen.shadow import RaceError
+from codegen.show import show, show_statement
 from symnet.compile import fixed_shape, starting_values_of
 from symnet.expr import Expr
 from symnet.feeds import bind
@@ -362,3 +363,18 @@ def test_programs_are_the_same_whenever_they_are_made():
 
     assert text() == text()
     assert not any(isinstance(one, Barrier) for one in lower(_updated().step()).program.body)
+
+
+def test_the_slope_of_tanh_is_made_beside_it():
+    x, y = sn.input("X", ("N", 3)), sn.input("Y", ("N", 2))
+    net = sn.nn.Sequential(sn.nn.Dense(3, 4, activation="tanh"), sn.nn.Dense(4, 2))
+    loss = sn.losses.mse(net(x), y)
+    slopes = sn.stabilize(sn.grad(loss, net.parameters()))
+    step = make_step({f"g{place}": slope for place, slope in enumerate(slopes)}, [])
+    fused = optimise(lower(step).program)[-1][1]
+    (holder,) = [
+        one for one in fused.body if isinstance(one, Contraction) and "tanh" in show_statement(one)
+    ]
+    assert "sech_squared" in show_statement(holder)
+    assert show(fused).count("sech_squared(") == 1
+    assert "exp(" not in show(fused)

@@ -17,6 +17,7 @@ from symnet.errors import DtypeError, GraphError, ShapeError, SymnetError, Train
 from symnet.expr import Expr, topological
 from symnet.ops.leaves import STATE
 from symnet.reference import evaluate, starting_value
+from symnet.train.model import build
 
 MAKERS = {"SGD": optim.SGD, "Adam": optim.Adam, "AdamW": optim.AdamW}
 # What issue 2 does not ask for.
@@ -168,8 +169,7 @@ def test_a_scheduled_rate(dtype: str):
 
 def test_a_number_and_a_constant_schedule_are_the_same():
     first, second = (
-        run(optim.AdamW(rate), *pair("float32"), 5)[-1]
-        for rate in (1e-3, schedules.constant(1e-3))
+        run(optim.AdamW(rate), *pair("float32"), 5)[-1] for rate in (1e-3, schedules.constant(1e-3))
     )
     agree(first, second, rtol=0)
 
@@ -304,3 +304,24 @@ def test_weight_decay_is_the_gradient_of_half_its_l2_penalty():
     total = [g + p for g, p in zip(gradients, penalty, strict=True)]
     first = run(optim.SGD(0.1, weight_decay=0.1), parameters, gradients, 4)[-1]
     agree(first, run(optim.SGD(0.1), parameters, total, 4)[-1], rtol=1e-13)
+
+
+def divisions(optimizer: optim.Optimizer) -> int:
+    """How many divisions an element of the only parameter takes."""
+    x, w = sn.input("x", ("N", 3)), sn.parameter("w", (3,))
+    model = build(sn.sum(x @ w), optimizer)
+    nodes = topological([value for _, value in model.updates])
+    return sum(node.op.name == "divide" and node.shape == (3,) for node in nodes)
+
+
+def test_corrections_divide_once_a_step():
+    assert divisions(optim.Adam(0.1)) == divisions(optim.AdamW(0.1)) == 1
+    # A decay that is not known could be anything.
+    assert divisions(optim.Adam(0.1, beta1=sn.schedules.linear(0.9, 0.8, 10))) == 2
+    never = optim.from_rule(lambda w, g, m, t, *, rate: {"w": w / (1 - 2.0**t), "m": g})
+    assert divisions(never(0.1)) == 1
+    rule = str(sn.Trainer(sn.sum(sn.parameter("w", (3,))), optim.Adam(0.1)).update_formulas())
+    assert "computed as: v/(1 − β_2^t) = c v where c = 1/(1 − β_2^t)  (same function" in rule
+    assert "computed as" not in str(
+        sn.Trainer(sn.sum(sn.parameter("w", (3,))), optim.SGD(0.1)).update_formulas()
+    )

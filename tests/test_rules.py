@@ -15,17 +15,18 @@ import pytest
 import symnet as sn
 from symnet.expr import Expr, rebuild, topological
 from symnet.ops.core import BOOL, number
-from symnet.ops.leaves import INPUT
+from symnet.ops.leaves import INPUT, STEP
 from symnet.ops.table import add, multiply, negative
 from symnet.reference.evaluation import interpret, namespace_of
 from symnet.reference.over_mpmath import MpmathNamespace
+from symnet.rules.corrections import CORRECTIONS
 from symnet.rules.match import build, match
 from symnet.rules.rule import REALS, VARIABLE, AnyRule, Rule, Structural
 from symnet.rules.stable import LAST
 from symnet.simplify import SIMPLIFY, STABILISE, rewrite, stabilize
 from symnet.sizes import size_names
 
-RULES = list(dict.fromkeys([*SIMPLIFY, *STABILISE, *LAST]))
+RULES = list(dict.fromkeys([*SIMPLIFY, *STABILISE, *LAST, *CORRECTIONS]))
 EQUATIONS = [rule for rule in RULES if isinstance(rule, Rule)]
 STRUCTURAL = [rule for rule in RULES if isinstance(rule, Structural)]
 # Digits enough to see past the cancellation of 1 - tanh(300)^2, which is of the order 1e-260.
@@ -194,6 +195,7 @@ def values_for(nodes: list[Expr]) -> tuple[dict[Expr, Any], dict[str, int]]:
         for leaf in leaves
     }
     values = {leaf: x > 0 if leaf.dtype == BOOL else x for leaf, x in values.items()}
+    values |= {leaf: np.asarray(6.0) for leaf in topological(nodes) if leaf.op is STEP}
     return values, {name: sizes[name] for leaf in leaves for name in size_names(leaf.shape)} | sizes
 
 

@@ -28,13 +28,11 @@ from codegen.cpu.folds import (
     merge_cells,
     merged,
 )
+from codegen.cpu.turning import LANES, turned
 from codegen.ir import STRANDS, Barrier, Contraction, Let, Loop, Statement, Store, Tree, Until
 from codegen.monoids import MONOIDS
 from codegen.scalar import Affine, Axis, Index, Local
 from codegen.walk import nodes, refs_of, root_of, scalars_of
-
-LANES = 64
-"""How many iterations go together; the cells of a `stack` of `codegen.cpu.operations`."""
 
 
 def suits(loop: Loop, writer: Writer) -> bool:
@@ -118,7 +116,9 @@ def block(writer: Writer, loop: Loop, first: str, last: str) -> None:
     writer.line(f"for {base} in range({first}, {last}, {LANES}):")
     with writer.indented():
         writer.line(f"{width} = min({LANES}, {last} - {base})")
-        _body(_Block(writer, base, width, lane, axis, uses), loop.body)
+        made = _Block(writer, base, width, lane, axis, uses)
+        with turned(writer, loop, (base, width, lane)):
+            _body(made, loop.body)
 
 
 def _used(statement: Statement) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +45,8 @@ class Writer:
     axes: dict[str, str] = field(default_factory=dict)
     locals: dict[str, str] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    # What stands for an element of these buffers, which are at work elsewhere.
+    moved: dict[str, Callable[[Ref], str]] = field(default_factory=dict)
 
     def line(self, text: str) -> None:
         """One line at the current depth."""
@@ -77,6 +79,8 @@ def value(writer: Writer, scalar: Scalar) -> str:
 
 def element(writer: Writer, ref: Ref) -> str:
     """The element as something to assign to, or to read."""
+    if ref.buffer in writer.moved:
+        return writer.moved[ref.buffer](ref)
     return f"{writer.operands.pointer(ref.buffer)}[{_offset(writer, ref)}]"
 
 

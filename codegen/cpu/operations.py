@@ -30,6 +30,8 @@ from codegen.cpu import (
 )
 from codegen.cpu.lanes import Real
 from codegen.cpu.shuffle import permuted as permuted
+from codegen.cpu.shuffle import permuted_further as permuted_further
+from codegen.cpu.shuffle import permuted_once as permuted_once
 
 _POINTERS = {
     "float32": types.CPointer(types.float32),
@@ -107,6 +109,21 @@ def offset(typingctx: Any, pointer: Any, count: Any) -> Any:
 
 
 @intrinsic
+def put_alone(typingctx: Any, target: Any, place: Any, source: Any, start: Any) -> Any:
+    """target[place] = source[start], of which no loop makes vectors: where neighbours of one are
+    not neighbours of the other, those take longer than numbers one by one."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        target, place, source, start = args
+        size = 4 if isinstance(target.type.pointee, ir.FloatType) else 8
+        taken = builder.load_atomic(builder.gep(source, [start]), "unordered", size)
+        builder.store(taken, builder.gep(target, [place]))
+        return context.get_dummy_value()
+
+    return types.void(target, types.intp, source, types.intp), code
+
+
+@intrinsic
 def share(typingctx: Any, worker: Any, workers: Any, extent: Any, tile: Any) -> Any:
     """Where the worker's iterations begin, and those of the worker before it end: whole tiles, as
     evenly as it goes."""
@@ -152,7 +169,7 @@ def _lanes_of_two(function: Callable[[Real, Real], Real]) -> Any:
 exp, expm1 = _lanes(vector_math.exp), _lanes(vector_math.expm1)
 log, log1p = _lanes(vector_math.log), _lanes(vector_math.log1p)
 tanh, sigmoid = _lanes(vector_math.tanh), _lanes(vector_math.sigmoid)
-softplus = _lanes(vector_math.softplus)
+softplus, sech_squared = _lanes(vector_math.softplus), _lanes(vector_math.sech_squared)
 sin, cos, tan = _lanes(vector_trig.sin), _lanes(vector_trig.cos), _lanes(vector_trig.tan)
 asin, acos = _lanes(vector_angle.asin), _lanes(vector_angle.acos)
 atan, atan2 = _lanes(vector_angle.atan), _lanes_of_two(vector_angle.atan2)

@@ -56,34 +56,57 @@ def _widths(builder: Any, count: Any) -> tuple[Any, Any, Any]:
     return low, builder.sub(builder.shl(one, low), one), high_mask
 
 
+class _Network:
+    """A Feistel network on the smallest power of two that holds `count`; `tiny` if that is below 2,
+    which every index is sent to 0 by."""
+
+    def __init__(self, builder: Any, count: Any, seed: Any, epoch: Any) -> None:
+        self.builder = builder
+        self.tiny = builder.icmp_signed("<", count, _WORD(2))
+        self.total = builder.select(self.tiny, _WORD(2), count)
+        self._low_bits, self._low_mask, self._high_mask = _widths(builder, self.total)
+        self._keys = _keys(builder, seed, epoch)
+
+    def moved(self, value: Any) -> Any:
+        """Where the network sends a value; that may lie outside of what is counted."""
+        builder = self.builder
+        high, low = builder.lshr(value, self._low_bits), builder.and_(value, self._low_mask)
+        for turn, key in enumerate(self._keys):
+            if turn % 2 == 0:
+                stirred = _stirred(builder, builder.xor(key, low))
+                high = builder.xor(high, builder.and_(stirred, self._high_mask))
+            else:
+                stirred = _stirred(builder, builder.xor(key, high))
+                low = builder.xor(low, builder.and_(stirred, self._low_mask))
+        return builder.or_(builder.shl(high, self._low_bits), low)
+
+    def walked(self, value: Any) -> Any:
+        """The value, moved on until it lies inside; 0 if there is nothing to choose from."""
+        builder = self.builder
+        before = builder.block
+        walk = builder.append_basic_block("walk")
+        further = builder.append_basic_block("further")
+        inside = builder.append_basic_block("inside")
+        builder.branch(walk)
+        builder.position_at_end(walk)
+        here = builder.phi(_WORD)
+        here.add_incoming(value, before)
+        done = builder.icmp_unsigned("<", here, self.total)
+        builder.cbranch(builder.or_(done, self.tiny), inside, further)
+        builder.position_at_end(further)
+        here.add_incoming(self.moved(here), builder.block)
+        builder.branch(walk)
+        builder.position_at_end(inside)
+        return builder.select(self.tiny, _WORD(0), here)
+
+
 def walked(builder: Any, index: Any, count: Any, seed: Any, epoch: Any) -> Any:
     """The instructions of `codegen.intrinsics.permuted`, word for word."""
-    tiny = builder.icmp_signed("<", count, _WORD(2))
-    total = builder.select(tiny, _WORD(2), count)
-    low_bits, low_mask, high_mask = _widths(builder, total)
-    keys = _keys(builder, seed, epoch)
-    start = builder.select(tiny, _WORD(0), index)
-    before = builder.block
-    walk = builder.append_basic_block("walk")
-    inside = builder.append_basic_block("inside")
-    builder.branch(walk)
-    builder.position_at_end(walk)
-    value = builder.phi(_WORD)
-    value.add_incoming(start, before)
-    high, low = builder.lshr(value, low_bits), builder.and_(value, low_mask)
-    for turn, key in enumerate(keys):
-        if turn % 2 == 0:
-            stirred = _stirred(builder, builder.xor(key, low))
-            high = builder.xor(high, builder.and_(stirred, high_mask))
-        else:
-            stirred = _stirred(builder, builder.xor(key, high))
-            low = builder.xor(low, builder.and_(stirred, low_mask))
-    moved = builder.or_(builder.shl(high, low_bits), low)
-    value.add_incoming(moved, walk)
-    done = builder.icmp_unsigned("<", moved, total)
-    builder.cbranch(builder.or_(done, tiny), inside, walk)
-    builder.position_at_end(inside)
-    return builder.select(tiny, _WORD(0), moved)
+    network = _Network(builder, count, seed, epoch)
+    return network.walked(network.moved(index))
+
+
+_KIND = types.int64(types.int64, types.int64, types.int64, types.int64)
 
 
 @intrinsic
@@ -93,4 +116,26 @@ def permuted(typingctx: Any, index: Any, count: Any, seed: Any, epoch: Any) -> A
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return walked(builder, *args)
 
-    return types.int64(types.int64, types.int64, types.int64, types.int64), code
+    return _KIND, code
+
+
+@intrinsic
+def permuted_once(typingctx: Any, index: Any, count: Any, seed: Any, epoch: Any) -> Any:
+    """The first step of the walk, without a branch: a loop over it becomes vectors."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        index, *others = args
+        return _Network(builder, *others).moved(index)
+
+    return _KIND, code
+
+
+@intrinsic
+def permuted_further(typingctx: Any, value: Any, count: Any, seed: Any, epoch: Any) -> Any:
+    """The rest of the walk from where its first step led."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, *others = args
+        return _Network(builder, *others).walked(value)
+
+    return _KIND, code

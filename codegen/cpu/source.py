@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from codegen.cpu.blocks import block, suits
 from codegen.cpu.errors import CompileError
 from codegen.cpu.expressions import Writer, element, store, value
-from codegen.cpu.folds import fold
+from codegen.cpu.folds import cells, fold
 from codegen.cpu.operands import Operand, Operands
+from codegen.cpu.turning import LANES
 from codegen.ir import Any, Barrier, Buffer, Let, Loop, Statement, Store, Tree, Until
+from codegen.scalar import Apply, Local
 
 _HEADER = """\
 from math import inf, nan
@@ -144,8 +146,47 @@ def _iterations(writer: Writer, loop: Loop, first: str, last: str) -> None:
     if isinstance(loop.order, Any) and suits(loop, writer):
         block(writer, loop, first, last)
         return
+    if isinstance(loop.order, Any) and (drawn := _drawn(loop)) is not None:
+        _drawings(writer, loop, drawn, first, last)
+        return
     axis = writer.fresh("i")
     writer.line(f"for {axis} in range({last if first == '0' else f'{first}, {last}'}):")
     writer.axes[loop.axis] = axis
     with writer.indented():
         _body(writer, loop.body)
+
+
+def _drawn(loop: Loop) -> Apply | None:
+    """The place in a permutation with which an iteration begins, if it does."""
+    match loop.body[0]:
+        case Let(value=Apply("permuted") as drawn) | Store(value=Apply("permuted") as drawn):
+            return drawn
+    return None
+
+
+def _drawings(writer: Writer, loop: Loop, drawn: Apply, first: str, last: str) -> None:
+    """The loop in blocks: for most iterations the first step of the walk is the last one, and all
+    of a block make it side by side."""
+    base, width, lane, axis = (writer.fresh(letter) for letter in "bwji")
+    (places,) = cells(writer, ("int64",), "stack")
+    writer.axes[loop.axis] = axis
+    place = Local("the place drawn", "int64")
+    writer.locals[place.name] = places.read(lane)
+    head = loop.body[0]
+    kept = Let(head.name, place) if isinstance(head, Let) else head
+    if isinstance(head, Store):
+        kept = Store(head.ref, place)
+    writer.line(f"for {base} in range({first}, {last}, {LANES}):")
+    writer.depth += 1
+    writer.line(f"{width} = min({LANES}, {last} - {base})")
+    for step in ("once", "further", ""):
+        writer.line(f"for {lane} in range({width}):")
+        with writer.indented():
+            writer.line(f"{axis} = {base} + {lane}")
+            if not step:
+                _body(writer, (kept, *loop.body[1:]))
+                continue
+            start, *others = (value(writer, argument) for argument in drawn.args)
+            given = start if step == "once" else places.read(lane)
+            places.write(writer, lane, f"permuted_{step}({', '.join([given, *others])})")
+    writer.depth -= 1

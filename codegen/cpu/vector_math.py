@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from codegen.cpu.lanes import SINGLE, Format, Real, Word, polynomial, power_of_two
 from codegen.cpu.lanes import rounding_of_sum as rest_of
@@ -34,6 +35,8 @@ class Constants:
     """(2 atanh(s) - 2 s) / s**3 in powers of s**2, for |s| <= 0.1716."""
     tanh: tuple[Sequence[float], Sequence[float]]
     """(tanh(x) - x) / x**3 in powers of x**2, for |x| <= 0.625: numerator and denominator."""
+    tanh_range: tuple[float, int]
+    """2|x| from which on 1 - tanh(x)**2 is 0, and by how many bits its exp has to be smaller."""
     softplus: Sequence[float]
 
 
@@ -49,6 +52,7 @@ _CONSTANTS = {
         expm1_range=(-20.0, 89.0),
         log=(0.6666667, 0.40000123, 0.28550804, 0.23330964),
         tanh=((-0.33333328, 0.1333277, -0.05385085, 0.020996895, -0.0060962997), (1.0,)),
+        tanh_range=(108.0, 32),
         # (log1p(e) - e) / e**2 for 0 <= e <= 1.
         softplus=(
             -0.49999997, 0.33332843, -0.24986526, 0.19854106, -0.15847565, 0.11561845,
@@ -80,6 +84,7 @@ _CONSTANTS = {
             (-1614.68768441708447952, -99.2877231001918586564, -0.964399179425052238628),
             (4844.06305325125486048, 2235.48839060100448583, 112.811678491632931402, 1.0),
         ),
+        tanh_range=(750.0, 64),
         # (2 atanh(s / 2) - s) / s**3 in powers of s**2, for |s| <= 2 / 3.
         softplus=(
             0.08333333333333333, 0.012500000000004572, 0.00223214285680436, 0.000434027787475345,
@@ -204,24 +209,54 @@ def log1p_of(x: Real, rest: Real) -> Real:
     return x.where(x.magnitude() < 2.0 ** (-x.format.fraction - 2), value)
 
 
-def tanh(x: Real) -> Real:
-    """x plus a fraction of x**3, or 1 - 2 / (exp(2|x|) + 1)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Hyperbolic:
+    """What tanh and its slope share, so that who wants both pays for one: |x|, whether that is
+    small, and a quotient. That is -4 / (exp(2|x|) + 1); or, in a float64 and where |x| is small,
+    2 (tanh(|x|) - |x|)."""
+
+    size: Real
+    near: Any
+    quotient: Real
+
+
+def _hyperbolic(x: Real) -> _Hyperbolic:
     size = x.magnitude()
     near = size < 0.625
-    z = size * size
-    cube = z * size
-    count, grown = reduced((size * 2.0).at_most(60.0))
-    power = power_of_two(count, size)
-    above, below = power.times_plus(grown, power + 1.0), constants(x).tanh[1]
+    table, z = constants(x), size * size
+    end, shift = table.tanh_range
+    count, grown = reduced((size * 2.0).at_most(end))
+    power, unit = power_of_two(count - shift, size), 2.0**-shift
+    numerator, denominator = x.constant(-4.0 * unit), power.times_plus(grown, power + unit)
+    above, below = table.tanh
+    if len(below) > 1:
+        cube = (z * size) * 2.0
+        numerator = (cube * polynomial(z, above)).where(near, numerator)
+        denominator = polynomial(z, below).where(near, denominator)
+    return _Hyperbolic(size, near, numerator / denominator)
+
+
+def tanh(x: Real) -> Real:
+    """x plus a fraction of x**3, or 1 - 2 / (exp(2|x|) + 1)."""
+    parts, (above, below) = _hyperbolic(x), constants(x).tanh
+    size, near = parts.size, parts.near
     if len(below) == 1:
-        small = cube.times_plus(polynomial(z, constants(x).tanh[0]), size)
-        value = small.where(near, 1.0 - 2.0 / above)
+        z = size * size
+        small = (z * size).times_plus(polynomial(z, above), size)
+        value = small.where(near, parts.quotient.times_plus(0.5, 1.0))
     else:
-        # The two share their division.
-        numerator = (cube * polynomial(z, constants(x).tanh[0])).where(near, -2.0)
-        denominator = polynomial(z, below).where(near, above)
-        value = size.where(near, 1.0) + numerator / denominator
+        value = parts.quotient.times_plus(0.5, size.where(near, 1.0))
     return value.with_sign_of(x)
+
+
+def sech_squared(x: Real) -> Real:
+    """1 - tanh(x)**2 as f - f**2 / 4 with f = 4 / (exp(2|x|) + 1)."""
+    parts = _hyperbolic(x)
+    far = (parts.quotient * -0.25).times_plus(parts.quotient, -parts.quotient)
+    if len(constants(x).tanh[1]) == 1:
+        return far
+    value = parts.quotient.times_plus(0.5, parts.size)
+    return (-value).times_plus(value, 1.0).where(parts.near, far)
 
 
 def sigmoid(x: Real) -> Real:

@@ -71,9 +71,9 @@ __all__ = [
     "four", "from_across", "from_lane", "half_barrier", "int32_at", "int32_of_float",
     "int32_restrict", "int64_at", "int64_of_float", "int64_restrict", "isfinite", "log", "log1p",
     "maximum", "minimum", "offset", "on", "over", "permuted", "power_2", "power_3", "power_4",
-    "power_float", "power_integer", "put_four", "put_some", "remainder", "share", "shared_bool",
-    "shared_float32", "shared_float64", "shared_int32", "shared_int64", "sigmoid", "sign", "sin",
-    "sinh", "small", "softplus", "some", "square_root", "tan", "tanh", "thread",
+    "power_float", "power_integer", "put_four", "put_some", "remainder", "sech_squared", "share",
+    "shared_bool", "shared_float32", "shared_float64", "shared_int32", "shared_int64", "sigmoid",
+    "sign", "sin", "sinh", "small", "softplus", "some", "square_root", "tan", "tanh", "thread",
 ]  # fmt: skip
 
 device_function = cuda.jit(device=True, forceinline=True)
@@ -115,7 +115,7 @@ def _formula_of_two(function: Callable[[Real, Real], Real]) -> Any:
 exp, expm1 = _formula(vector_math.exp), _formula(vector_math.expm1)
 log, log1p = _formula(vector_math.log), _formula(vector_math.log1p)
 tanh, sigmoid = _formula(vector_math.tanh), _formula(vector_math.sigmoid)
-softplus = _formula(vector_math.softplus)
+softplus, sech_squared = _formula(vector_math.softplus), _formula(vector_math.sech_squared)
 sin, cos, tan = _formula(vector_trig.sin), _formula(vector_trig.cos), _formula(vector_trig.tan)
 asin, acos = _formula(vector_angle.asin), _formula(vector_angle.acos)
 atan, atan2 = _formula(vector_angle.atan), _formula_of_two(vector_angle.atan2)

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from codegen.intrinsics import INTRINSICS
 from codegen.ir import (
     Any,
     Buffer,
@@ -204,8 +205,30 @@ class _State:
                 return False
             wanted.update(ref for ref, _ in found)
             repeated = repeated or any(again for _, again in found)
+        if _is_cheap(made.value):
+            return True
         once = len(consumers) == len(wanted) == 1 and not repeated
-        return once or _is_cheap(made.value)
+        return once and not self._has_kin(made)
+
+    def _has_kin(self, made: Producer) -> bool:
+        """True if another nest over the same domain computes most of the value: there it costs
+        little more, and next to nothing is gained by storing what it is made of instead."""
+        sought = _kin(made.value)
+        if not sought:
+            return False
+        places = {place for ref in loads(made.value) for place in self.readers[ref.buffer]}
+        for place in sorted(places):
+            statement = self.body[place]
+            other = producer(statement) if statement is not None else None
+            if other is None or other.ref.buffer == made.ref.buffer:
+                continue
+            if [extent for _, extent in other.domain] != [extent for _, extent in made.domain]:
+                continue
+            axes = {theirs: at(ours) for (theirs, _), (ours, _) in
+                    zip(other.domain, made.domain, strict=True)}  # fmt: skip
+            if sought & set(nodes(Substitution(axes).scalar(other.value))):
+                return True
+        return False
 
     def _consume(self, made: Producer, statement: Statement | None) -> Statement:
         assert statement is not None, "a consumer is still there"
@@ -214,6 +237,15 @@ class _State:
             return made.at_load(load) if load.ref.buffer == made.ref.buffer else load
 
         return Substitution(load=put).statement(statement)
+
+
+def _kin(value: Scalar) -> set[Scalar]:
+    """What shares its work with a part of the value."""
+    return {
+        Apply(INTRINSICS[node.function].kin, node.args, node.dtype)
+        for node in nodes(value)
+        if isinstance(node, Apply) and INTRINSICS[node.function].kin
+    }
 
 
 def _needs_memory(statement: Statement, buffer: str) -> bool:

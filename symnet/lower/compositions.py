@@ -1,4 +1,5 @@
-"""Pointwise rows without an intrinsic of their own, as compositions of intrinsics."""
+"""Pointwise rows without an intrinsic of their own, as compositions of intrinsics; and compositions
+of rows that are one intrinsic."""
 
 from __future__ import annotations
 
@@ -6,6 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from codegen.scalar import Apply, Constant, Scalar
+from symnet.expr import Expr
+from symnet.ops.table import divide
+from symnet.rules.log_factors import argument_of_bell
 
 Composition = Callable[..., Scalar]
 
@@ -40,3 +44,12 @@ COMPOSITIONS: Final[dict[str, Composition]] = {
     "xlogy": _vanishing("log", 1.0),
     "xlog1py": _vanishing("log1p", 0.0),
 }
+
+
+def as_one(node: Expr) -> tuple[str, tuple[Expr, ...]] | None:
+    """The intrinsic that is a whole composition, and its operands. The derivative of tanh is found
+    so: the intrinsic shares its exponential with the tanh beside it."""
+    if node.op is not divide:
+        return None
+    slope_at = argument_of_bell(node)
+    return None if slope_at is None else ("sech_squared", (slope_at,))

@@ -19,7 +19,7 @@ from codegen.ir import (
 from codegen.scalar import Apply, Constant, Indirect, Load, Local, Ref, Scalar, at
 from symnet.expr import Expr
 from symnet.lower.builder import Builder, Place, as_scalar
-from symnet.lower.compositions import COMPOSITIONS
+from symnet.lower.compositions import COMPOSITIONS, as_one
 from symnet.lower.polynomials import horner
 from symnet.lower.reading import is_virtual, materialise, read, zero
 from symnet.ops.contraction import split
@@ -57,9 +57,19 @@ def _label(node: Expr) -> str:
     return f"{node.op.name} at {node.origin}"
 
 
+def operands(node: Expr) -> tuple[Expr, ...]:
+    """The nodes that must have homes where a node is emitted."""
+    whole = as_one(node)
+    return node.args if whole is None else whole[1]
+
+
 def _pointwise(builder: Builder, node: Expr) -> None:
+    whole = as_one(node)
+
     def value(index: Place) -> Scalar:
         dtype = str(node.dtype)
+        if whole is not None:
+            return Apply(whole[0], tuple(read(builder, arg, index) for arg in whole[1]), dtype)
         args = tuple(read(builder, arg, index) for arg in node.args)
         if node.op.name == "pow":
             args = (args[0], _exponent(node.args[1], args[1]))

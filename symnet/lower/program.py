@@ -11,7 +11,7 @@ import numpy as np
 from codegen.ir import Program
 from symnet.expr import Expr, topological
 from symnet.lower.builder import Builder
-from symnet.lower.operations import emit
+from symnet.lower.operations import emit, operands
 from symnet.lower.reading import materialise, read
 from symnet.ops.leaves import INPUT, PARAMETER, STATE, STEP
 from symnet.step import Step
@@ -60,8 +60,13 @@ def declare_leaves(builder: Builder, leaves: Mapping[str, Expr]) -> dict[Expr, s
 
 def compute(builder: Builder, roots: list[Expr]) -> None:
     """Appends the statements that compute the roots, as far as they are not there yet."""
+    needed, stack = set(roots), list(roots)
+    while stack:
+        more = set(operands(stack.pop())) - needed
+        needed |= more
+        stack += more
     for node in topological(roots):
-        if node.op not in LEAVES:
+        if node in needed and node.op not in LEAVES:
             emit(builder, node)
 
 

@@ -88,17 +88,26 @@ class Record:
 
     def close_epochs(self, history: History) -> int:
         """Moves whole epochs into the history and returns how many there were."""
-        closed = 0
-        while len(self.kept.get("loss", ())) >= self.steps - self.missing:
-            count, self.missing = self.steps - self.missing, 0
-            part = {name: self.kept[name][:count] for name in self.names}
-            for name in self.names:
-                del self.kept[name][:count]
-            history.loss.append(float(np.mean(part["loss"])))
-            history.rate.append(part["rate"][-1])
-            for name in self.names:
-                if name not in ("loss", "rate"):
-                    metric = history.metrics.setdefault(name.removeprefix("metric "), [])
-                    metric.append(float(np.mean(part[name])))
-            closed += 1
+        first = self.steps - self.missing
+        rest = len(self.kept.get("loss", ())) - first
+        if rest < 0:
+            return 0
+        closed, self.missing = 1 + rest // self.steps, 0
+        whole = first + (closed - 1) * self.steps
+        for name in self.names:
+            values = self.kept[name][:whole]
+            del self.kept[name][:whole]
+            if name == "rate":
+                history.rate += values[first - 1 :: self.steps]
+            elif name == "loss":
+                history.loss += _means(values, first, self.steps)
+            else:
+                metric = history.metrics.setdefault(name.removeprefix("metric "), [])
+                metric += _means(values, first, self.steps)
         return closed
+
+
+def _means(values: list[float], first: int, steps: int) -> list[float]:
+    """The mean of so many values at first, then of each further number of steps."""
+    rest = np.array(values[first:]).reshape(-1, steps)
+    return [float(np.mean(values[:first])), *rest.mean(axis=1).tolist()]

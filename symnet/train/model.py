@@ -15,7 +15,8 @@ from symnet.functions.reductions import sum as sum_of
 from symnet.ops.core import FLOAT64, cast, describe
 from symnet.ops.leaves import INPUT, PARAMETER, STATE, Start, leaves, next_values, step
 from symnet.optim import Optimizer
-from symnet.simplify import simplify, stabilize
+from symnet.rules.corrections import CORRECTIONS
+from symnet.simplify import rewrite, simplify, stabilize
 from symnet.step import Step, make_step
 
 
@@ -110,6 +111,8 @@ def build(
     planned = _rate_of(optimizer)
     rate = where(rate_set == rate_set, rate_set, planned)
     updates = replace(optimizer, rate=rate).updates(chosen, gradients)
+    values, _ = rewrite([value for _, value in updates], CORRECTIONS)
+    updates = tuple((leaf, value) for (leaf, _), value in zip(updates, values, strict=True))
     squares = [sum_of(cast(g, FLOAT64) ** 2) for g in gradients]
     total = squares[0]
     for square in squares[1:]:

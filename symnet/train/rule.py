@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from symnet.expr import Expr, make, substitute, topological
 from symnet.formula import text
 from symnet.formula.assignments import Assignments
+from symnet.ops.core import is_number
 from symnet.ops.leaves import INPUT, UNKNOWN
+from symnet.ops.table import divide
 from symnet.optim import Optimizer
 from symnet.optim.symbolic import GREEK
+from symnet.rules.corrections import CORRECTIONS, decay_of
 from symnet.train.model import Model
 
 
@@ -30,7 +33,20 @@ def update_rule(optimizer: Optimizer, model: Model) -> Assignments:
     slope = make(UNKNOWN, (letters["w"],), name="∇L", order=0)
     lines = [("g", slope), *rule] if optimizer.state else _with_slope(rule, slope)
     followers = _followers([str(parameter.name) for parameter in model.parameters])
-    return Assignments(lines, [followers, *settings(optimizer)])
+    return Assignments(lines, [followers, *settings(optimizer), *_corrections(optimizer, rule)])
+
+
+def _corrections(optimizer: Optimizer, rule: Sequence[tuple[str, Expr]]) -> list[str]:
+    """Where another spelling runs than the one that prints."""
+    fixed = {GREEK.get(name, name) for name, value in optimizer.usual.items() if is_number(value)}
+    lines = []
+    for node in topological([value for _, value in rule]):
+        decay = decay_of(node)
+        if decay is not None and decay[0].op is INPUT and decay[0].name in fixed:
+            whole, inverse = text(node), text(divide(1, node.args[1]))
+            spelled = f"{whole} = c {text(node.args[0])} where c = {inverse}"
+            lines.append(f"computed as: {spelled}  ({CORRECTIONS[0].remark})")
+    return lines
 
 
 def _with_slope(rule: Sequence[tuple[str, Expr]], slope: Expr) -> list[tuple[str, Expr]]:

@@ -59,6 +59,15 @@ def precise_sigmoid(x: Any) -> Any:
     return 1 / (1 + mpmath.exp(-x))
 
 
+def sech_squared(x: Any) -> Any:
+    small = np.exp(-2 * np.abs(x))
+    return 4 * small / (1 + small) ** 2
+
+
+def precise_sech_squared(x: Any) -> Any:
+    return mpmath.sech(x) ** 2
+
+
 def softplus(x: Any) -> Any:
     return np.maximum(x, x.dtype.type(0)) + np.log1p(np.exp(-np.abs(x)))
 

@@ -185,3 +185,49 @@ def test_rows_with_gaps_do_not_run_as_one():
     assert (arrays["out"][:, 10:] == untouched).all()
     for other in (program, layer("ab", "bc", "float32")):
         assert "if block_row ==" not in assemble((("given", other),)).kernels[0].source
+
+
+def dense(dtype: str) -> Program:
+    """Two numbers a column, a rate, and an array without gaps, of one sum: no row is special."""
+    total, shifted = local("sum", dtype), local("shifted", dtype)
+    body: tuple[Statement, ...] = (
+        Let("shifted", call("add", total, load("bias", "c", dtype=dtype))),
+        put("y", "a", "c", value=call("multiply", shifted, load("scale", 1, "c", dtype=dtype))),
+        put("w", "a", "c", value=call("add", load("w", "a", "c", dtype=dtype), shifted)),
+    )
+    pair = (Factor("left", ("a", "b")), Factor("right", ("b", "c")))
+    statement = Contraction(("a", "c"), (pair,), EXTENTS[:3], "sum", dtype, body, 8)
+    shapes = {"left": "AB", "right": "BC", "bias": "C", "y": "AC"}
+    buffers = [argument(name, *shape, dtype=dtype) for name, shape in shapes.items()]
+    buffers += [argument("scale", 2, "C", dtype=dtype), state("w", "A", "C", dtype=dtype)]
+    return Program("dense", free("A", "B", "C"), tuple(buffers), (statement,))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_short_rows_run_together_with_what_they_share(dtype):
+    program = dense(dtype)
+    executables = [assemble((("given", program),), Options(threads=threads)) for threads in (1, 3)]
+    assert "min(together" in executables[0].kernels[0].source
+    for rows in (1, 7, 8, 100, 300):
+        for columns in (1, 2, 10, 16, 17, 63, 64, 65, 300):
+            sizes = {"A": rows, "B": 3, "C": columns}
+            given = arrays_of(program, sizes | {2: 2})
+            shifted = given["left"].astype(float) @ given["right"] + given["bias"]
+            found = []
+            for executable in executables:
+                arrays = {name: array.copy() for name, array in given.items()}
+                executable.bind(sizes, arrays).run()
+                found.append(bits(arrays))
+            assert found[0] == found[1]
+            near = {"rtol": 1e-4, "atol": 1e-4} if dtype == "float32" else {"rtol": 1e-12}
+            np.testing.assert_allclose(arrays["y"], shifted * given["scale"][1], **near)
+            np.testing.assert_allclose(arrays["w"], shifted + given["w"], **near)
+
+
+def test_what_is_written_is_not_kept_for_all_rows():
+    program = dense("float32")
+    (statement,) = program.body
+    assert isinstance(statement, Contraction)
+    over = put("scale", 0, "c", value=local("shifted", "float32"))
+    changed = replace(program, body=(replace(statement, body=(*statement.body, over)),))
+    assert "min(together" not in assemble((("given", changed),)).kernels[0].source

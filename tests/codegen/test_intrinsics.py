@@ -194,3 +194,16 @@ def test_every_row_is_filled_in():
         assert row.name == name
         assert row.cost >= 1
         assert row.cpu.count("{") == row.arity
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["alone", "inside another function"])
+def test_a_walk_made_side_by_side_ends_where_each_alone_does(whole: bool):
+    index, count = load("x0", "i", dtype="int64"), load("x1", "i", dtype="int64")
+    seeds = tuple(Constant(number, "int64") for number in (5, 11))
+    drawn = Apply("permuted", (index, count, *seeds), "int64")
+    value = drawn if whole else Apply("add", (drawn, Constant(0, "int64")), "int64")
+    sizes = [0, 1, 2, 3, 5, 64, 65, 100, 129, 1797]
+    pairs = [(place, size) for size in sizes for place in range(max(size, 1))]
+    columns = [np.array(column, np.int64) for column in zip(*pairs, strict=True)]
+    ours = compiled(value, columns, "int64")
+    assert ours.tolist() == [permuted(place, size, 5, 11) for place, size in pairs]

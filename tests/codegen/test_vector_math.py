@@ -30,8 +30,10 @@ from tests.codegen.precise import (
     each,
     extended_erf,
     extended_erfc,
+    precise_sech_squared,
     precise_sigmoid,
     precise_softplus,
+    sech_squared,
     sigmoid,
     softplus,
 )
@@ -64,6 +66,9 @@ CASES = {
     "log": Case(mpmath.log, ((0.5, 2), (0, 1e-37), (0, 1e-307)), np.log),
     "log1p": Case(mpmath.log1p, ((-0.5, 0.5), (-1, 3)), np.log1p),
     "tanh": Case(mpmath.tanh, ((-1, 1), (-25, 25)), np.tanh),
+    "sech_squared": Case(
+        precise_sech_squared, ((-1, 1), (-53, 53), (-374, 374)), sech_squared, sech_squared
+    ),
     "sigmoid": Case(precise_sigmoid, ((-3, 3), (-104, 30), (-746, 40)), sigmoid),
     "sin": Case(mpmath.sin, TRIG, np.sin),
     "cos": Case(mpmath.cos, TRIG, np.cos),
@@ -344,6 +349,27 @@ def test_a_loop_over_it_is_vectorised(name: str, dtype: str):
     # What code generation itself calls is called through its address.
     named = set(re.findall(r"\$([A-Za-z]\w*)", kernel.assembly))
     assert not {name for name in named if not name.endswith("_inside")} - {"quarter_turns"}
+
+
+def divisions(dtype: str, *names: str) -> int:
+    """How many vector divisions the instructions of a loop that stores f(x) for each f hold."""
+    made = [argument(name, "n", dtype=dtype) for name in names]
+    body = [put(name, "i", value=Apply(name, (load("x", "i", dtype=dtype),), dtype))
+            for name in names]  # fmt: skip
+    loop = Loop("i", "n", Parallel(4096), tuple(body))
+    buffers = (argument("x", "n", dtype=dtype), *made)
+    program = Program("both", (SizeRule("n"),), buffers, (loop,))
+    listing = assemble((("given", program),)).kernels[0].assembly
+    return len(re.findall(r"vdivp[sd]\s.*%[yz]mm", listing))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_slope_of_tanh_beside_it_shares_its_division(dtype: str):
+    if "+fma" not in this_machine().features or this_machine().vector_bytes < 32:
+        pytest.skip("not a machine with AVX2 or AVX-512")
+    alone = divisions(dtype, "tanh")
+    assert 0 < alone == divisions(dtype, "tanh", "sech_squared")
+    assert divisions(dtype, "tanh", "sigmoid") > alone
 
 
 OLDER = """

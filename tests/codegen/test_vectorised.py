@@ -197,3 +197,15 @@ def test_scratch_of_an_iteration_is_not_shared_by_a_block():
     arrays = {"x": np.arange(30.0).reshape(10, 3), "y": np.zeros(10)}
     assemble((("given", program),)).bind({"m": 10}, arrays).run()
     np.testing.assert_array_equal(arrays["y"], 2 * arrays["x"].sum(1))
+
+
+def test_places_of_a_permutation_are_drawn_with_vectors():
+    seeds = (load("seed", dtype="int64"), load("epoch", dtype="int64"))
+    drawn = call("permuted", Axis("i"), load("count", dtype="int64"), *seeds, dtype="int64")
+    names = ("count", "seed", "epoch")
+    buffers = [argument("y", "n", dtype="int64"), *(argument(n, dtype="int64") for n in names)]
+    kernel = one_kernel(Loop("i", "n", Any(64), (put("y", "i", value=drawn),)), buffers, ["n"])
+    if "+avx512dq" not in this_machine().features:
+        pytest.skip("no products of vectors of words")
+    # Six rounds of two products each; the rest of the walk goes number by number.
+    assert kernel.assembly.count("vpmullq") >= 12
