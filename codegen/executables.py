@@ -26,7 +26,7 @@ class AnyBinding(Protocol):
         """Brings the caller's arrays up to date."""
 
     def push(self) -> None:
-        """Takes over what the caller has written into the arrays."""
+        """Takes over what the caller has written into the arrays of the state."""
 
     def stop(self) -> None: ...
 

@@ -14,14 +14,12 @@ ALIGNMENT = 16
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A dense array in device memory. `owner` keeps the memory; `stream` is where what fills it may
-    still be under way (CUDA Array Interface, version 3), None if nothing is."""
+    """A dense array in device memory, which `owner` keeps."""
 
     address: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     writeable: bool
-    stream: int | None
     owner: object
 
     @property
@@ -48,8 +46,7 @@ def view(array: Any) -> View:
         raise ValueError("an array on the GPU must be row-major without gaps")
     if address % ALIGNMENT:
         raise ValueError(f"an array on the GPU must start at a multiple of {ALIGNMENT} bytes")
-    stream = told.get("stream")
-    return View(int(address), shape, dtype, not read_only, stream, array)
+    return View(int(address), shape, dtype, not read_only, array)
 
 
 def _dense(shape: tuple[int, ...], strides: tuple[int, ...], size: int) -> bool:

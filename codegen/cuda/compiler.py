@@ -27,7 +27,7 @@ from numba.cuda.cudadrv.nvvm import llvm_replace, set_launch_bounds
 from codegen.cpu.errors import CompileError
 from codegen.cuda.image import THREADS, Resources
 from codegen.cuda.naming import canonical
-from codegen.cuda.pieces import LIBDEVICE, needed
+from codegen.cuda.pieces import LIBDEVICE, PIP, needed
 
 # Of each function; then, when all are linked, of the kernel with those that it calls.
 _FRAME: Final = re.compile(r"bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
@@ -82,7 +82,8 @@ def ptx_of(modules: Sequence[str], capability: tuple[int, int, str]) -> str:
     """The PTX of LLVM modules. CompileError if NVVM refuses them. Threads may call it at once
     (libNVVM API, "Thread Safety")."""
     options = ["-opt=3", f"-arch=compute_{_joined(capability)}"]
-    program = nvvm.create_program()
+    with _found():
+        program = nvvm.create_program()
     try:
         for number, module in enumerate(modules):
             code = llvm_replace(module).encode()
@@ -121,7 +122,8 @@ def cubin_of(ptx: str, entry: str, capability: tuple[int, int, str]) -> tuple[by
 
 def _assembled(ptx: str, entry: str, capability: tuple[int, int, str]) -> tuple[bytes, Resources]:
     options = [f"-arch=sm_{_joined(capability)}", "-verbose", "-Xptxas=-v"]
-    handle = nvjitlink.create(len(options), options)
+    with _found():
+        handle = nvjitlink.create(len(options), options)
     try:
         code = ptx.encode()
         nvjitlink.add_data(handle, nvjitlink.InputType.PTX, code, len(code), f"{entry}.ptx")
@@ -135,6 +137,18 @@ def _assembled(ptx: str, entry: str, capability: tuple[int, int, str]) -> tuple[
     finally:
         nvjitlink.destroy(handle)
     return bytes(cubin), _resources(_trimmed(told), capability[0])
+
+
+@contextmanager
+def _found() -> Iterator[None]:
+    """CompileError where the bindings do not come upon a library that is on this machine: they look
+    in other places than we do."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise CompileError(
+            f"target cuda: {error}; {PIP}, or set CUDA_HOME to the toolkit"
+        ) from error
 
 
 def _fault(handle: int) -> str:

@@ -17,6 +17,10 @@ from codegen.lazy import driver, module
 Array = np.ndarray[Any, Any]
 
 
+# After these the context of the process is lost (CUDA Driver API, CUresult).
+_LOST = frozenset({214, 220, 700, 702, *range(709, 721)})
+
+
 class DeviceError(RuntimeError):
     """There is no GPU that can be used, or it reported a fault; the text says what."""
 
@@ -77,8 +81,10 @@ class Device(Protocol):
     def graph(self, launches: Sequence[Launch]) -> Graph: ...
 
     def synchronize(self) -> None:
-        """Waits for all that was started, by others in this process too; DeviceError if a kernel
-        failed."""
+        """Waits for all that was started through this; DeviceError if a kernel failed."""
+
+    def settle(self) -> None:
+        """Waits for all that anybody in this process has started."""
 
 
 @functools.cache
@@ -225,6 +231,10 @@ class DriverDevice:
 
     def synchronize(self) -> None:
         with self._entered():
+            self._ask("cuStreamSynchronize", self._stream)
+
+    def settle(self) -> None:
+        with self._entered():
             self._ask("cuCtxSynchronize")
 
     def _start(self, launch: Launch) -> None:
@@ -256,6 +266,8 @@ class DriverDevice:
             return tuple(values)
         told = self._api.cuGetErrorString(status)[1]
         text = told.decode() if isinstance(told, bytes) else "no more is known"
+        if int(status) in _LOST:
+            text += "; nothing more can run on the GPU in this process, start it again"
         raise DeviceError(f"{name} gave error {int(status)}: {text}")
 
 

@@ -197,7 +197,9 @@ class DeviceBinding:
         self._plan_memory(pool)
         self._table = self._cut(layout.table)
         self._fill()
-        self.push()
+        for array, place in zip(self._arrays, self._places, strict=True):
+            if not isinstance(array, View):
+                self._device.upload(self._at(place), array)
 
     def _resident(self, blocks: int) -> int:
         """As many blocks as asked for, if so many can be on the GPU at once."""
@@ -261,9 +263,11 @@ class DeviceBinding:
     # The caller's arrays and the device's copies of them.
 
     def push(self) -> None:
-        """Sends the caller's arrays to the device, in whose place they stand."""
-        for array, place in zip(self._arrays, self._places, strict=True):
-            if not isinstance(array, View):
+        """Sends the caller's state to the device again. What are arguments is read once, when it is
+        bound: a data set need not travel because a parameter changed."""
+        buffers = self._made.plan.given
+        for buffer, array, place in zip(buffers, self._arrays, self._places, strict=True):
+            if buffer.scope == "state" and not isinstance(array, View):
                 self._device.upload(self._at(place), array)
 
     def pull(self) -> None:
@@ -290,7 +294,7 @@ class DeviceBinding:
         table = self._table
         if sizes:
             table = self._cut(self._made.plan.changed(self._layout, sizes))
-        self._synchronize_givers()
+        self._settle()
         control = np.zeros(_CONTROL_WORDS, np.int64)
         control[_STOPPED], control[_STOP] = -1, self._stop
         self._stop = False
@@ -316,10 +320,11 @@ class DeviceBinding:
         is under way goes on to its end."""
         self._stop = True
 
-    def _synchronize_givers(self) -> None:
+    def _settle(self) -> None:
         """Waits for whoever may still fill the arrays that were on the GPU already."""
+        # Not only on the stream that an array names: a binding serves whichever has its address.
         if any(isinstance(array, View) for array in self._arrays):
-            self._device.synchronize()
+            self._device.settle()
 
     def _run_persistent(self) -> None:
         (image,), (function,) = self._made.images, self._functions

@@ -106,10 +106,8 @@ def test_a_fault_of_the_driver_is_ours(told) -> None:
 
 
 def test_without_a_driver_one_error_says_what_to_look_at() -> None:
-    # On a machine that has one there is nothing to be said.
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("there is a driver")
     current.cache_clear()
-    try:
+    with pytest.raises(DeviceError, match=r"no GPU can be used.*symnet"):
         current()
-    except DeviceError as fault:
-        assert "no GPU can be used" in str(fault)
-        assert "symnet" in str(fault)

@@ -123,20 +123,22 @@ def test_the_last_run_of_a_stop_is_one_iteration(gpu) -> None:
         assert binding.run().iterations == SAMPLES["trained"].sizes["steps"]
 
 
-def test_what_the_host_writes_counts_after_a_push(gpu) -> None:
-    sample = SAMPLES["softmax"]
-    binding, own = bound(sample, PERSISTENT)
-    binding.run()
-    binding.pull()
-    first = own["out"].copy()
-    own["x"][...] *= 2
-    binding.run()
-    binding.pull()
-    assert np.array_equal(own["out"], first)
-    binding.push()
-    binding.run()
-    binding.pull()
-    assert not np.array_equal(own["out"], first)
+def test_what_the_host_writes_into_the_state_counts_after_a_push(gpu) -> None:
+    def twice(*, writes: bool, pushes: bool) -> dict:
+        binding, own = bound(SAMPLES["trained"], PERSISTENT)
+        binding.run()
+        binding.pull()
+        own["W1"][...] *= 2 if writes else 1
+        if pushes:
+            binding.push()
+        binding.run()
+        binding.pull()
+        return own
+
+    plain = twice(writes=False, pushes=False)
+    assert same(twice(writes=True, pushes=False), plain)
+    assert same(twice(writes=False, pushes=True), plain)
+    assert not same(twice(writes=True, pushes=True), plain)
 
 
 def test_a_missing_grid_barrier_is_noticed(gpu, monkeypatch) -> None:

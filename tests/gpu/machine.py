@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,15 @@ def toolkit() -> str | None:
     compiler = shutil.which("nvcc")
     beside = str(Path(compiler).resolve().parents[1]) if compiler else None
     for place in (given, beside, *TOOLKITS):
-        if place and any(Path(place, "nvvm").glob("lib*/libnvvm.so*")):
+        if place and any(_nvvm_in(Path(place))):
             return place
     return None
+
+
+def _nvvm_in(place: Path) -> Iterator[Path]:
+    """The files of NVVM in a toolkit: in a folder of its own, or among its other libraries."""
+    yield from place.glob("nvvm/lib*/libnvvm.so*")
+    yield from place.glob("lib*/libnvvm.so*")
 
 
 def environment() -> dict[str, str]:

@@ -135,6 +135,9 @@ class SimulatedDevice:
     def synchronize(self) -> None:
         """Nothing is ever left to be done."""
 
+    def settle(self) -> None:
+        """Nobody else starts anything."""
+
     def _new_machine(
         self,
         ptx: str,
