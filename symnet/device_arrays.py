@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from symnet.errors import FeedError
-from symnet.lazy import cuda_utilities
+from symnet.lazy import cuda_core_utils
 from symnet.sizes import show_shape
 
 Array = np.ndarray[Any, Any]
@@ -123,7 +123,7 @@ class DeviceArray:
 
     def _view(self) -> Any:
         # -1: nobody has to be waited for.
-        return cuda_utilities.StridedMemoryView.from_cuda_array_interface(self, stream_ptr=-1)
+        return cuda_core_utils.StridedMemoryView.from_cuda_array_interface(self, stream_ptr=-1)
 
     def __repr__(self) -> str:
         return f"DeviceArray({show_shape(self.shape) or 'a number'} {self.dtype})"

@@ -81,7 +81,7 @@ def _load(name: str) -> ModuleType:
         ) from error
 
 
-cuda_utilities: Final = Lazy("cuda.core.utils")
+cuda_core_utils: Final = Lazy("cuda.core.utils")
 fast_sugiyama: Final = Lazy("fast_sugiyama")
 jax: Final = Lazy("jax")
 jax_numpy: Final = Lazy("jax.numpy")

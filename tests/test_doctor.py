@@ -333,11 +333,11 @@ def test_a_cache_that_is_well_is_counted_and_left_as_it_was(
 ):
     monkeypatch.setenv("SYMNET_CACHE", str(tmp_path / "kernels"))
     (tmp_path / "kernels").mkdir(mode=0o700)
-    (tmp_path / "kernels" / "a.o").write_bytes(b"x" * (3 << 20))
+    (tmp_path / "kernels" / f"{'a' * 64}.o").write_bytes(b"x" * (3 << 20))
     found = kernels.folder()
     assert found.verdict == "ok"
     assert "private, 1 kernel, 3.0 of 512 MiB, can be written to" in found.found
-    assert [path.name for path in (tmp_path / "kernels").iterdir()] == ["a.o"]
+    assert [path.name for path in (tmp_path / "kernels").iterdir()] == [f"{'a' * 64}.o"]
 
 
 @pytest.mark.parametrize(
