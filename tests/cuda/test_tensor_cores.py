@@ -10,7 +10,7 @@ from codegen.interpret import interpret
 from tests.codegen.test_contraction_kernel import product
 from tests.cuda.kernels import compiled
 from tests.cuda.products import LAYOUTS, Case, of
-from tests.cuda.test_contraction import FORMS, TERMS, finished
+from tests.cuda.test_products_on_a_gpu import FORMS, TERMS, finished
 from tests.ptx.errors import PtxError
 
 PRECISIONS = ["tf32", "bf16"]
