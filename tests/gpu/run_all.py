@@ -136,13 +136,17 @@ def main(given: list[str] | None = None) -> int:
         print(f"{name} {version}")
     found["device"] = asked("device", 60, around)
     print(f"device {found['device']}", flush=True)
+    absent = not isinstance(found["device"], dict)
+    if absent and chosen.json is None:
+        print("no GPU, so nothing was measured")
+        return 2
     file = place_of(chosen.json, found["device"])
 
     def keep() -> None:
         file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
     keep()
-    if not isinstance(found["device"], dict):
+    if absent:
         print(f"no GPU, so nothing was measured; {file}")
         return 2
     rows = [row for row in ROWS if not chosen.only or row.name in chosen.only]
