@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,10 @@ def asked(function: str, seconds: float, around: dict[str, str]) -> Any:
         worker.close()
 
 
+def _write(file: Path, found: dict[str, Any]) -> None:
+    file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
 def place_of(wanted: Path | None, device: Any) -> Path:
     """Where the JSON goes."""
     if wanted is not None:
@@ -136,19 +141,14 @@ def main(given: list[str] | None = None) -> int:
         print(f"{name} {version}")
     found["device"] = asked("device", 60, around)
     print(f"device {found['device']}", flush=True)
-    absent = not isinstance(found["device"], dict)
-    if absent and chosen.json is None:
+    if not isinstance(found["device"], dict):
         print("no GPU, so nothing was measured")
+        if chosen.json is not None:
+            _write(chosen.json, found)
         return 2
     file = place_of(chosen.json, found["device"])
-
-    def keep() -> None:
-        file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-
+    keep = partial(_write, file, found)
     keep()
-    if absent:
-        print(f"no GPU, so nothing was measured; {file}")
-        return 2
     rows = [row for row in ROWS if not chosen.only or row.name in chosen.only]
     warming = Warming(rows, around)
     if not chosen.no_tests:
