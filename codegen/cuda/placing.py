@@ -35,7 +35,7 @@ class DeviceMemory:
 
     def download(self, array: Array, address: int) -> None:
         """Fills a C-contiguous array, after all that was started before, whoever started it."""
-        self.device.synchronize()
+        self.device.settle()
         self.device.download(array, address)
 
 

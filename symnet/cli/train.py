@@ -12,6 +12,7 @@ from typing import Final
 import symnet as sn
 from symnet.cli.arguments import UsageError, batch, one_of, positive, whole
 from symnet.cli.recipes import RECIPES, Prepared, Problem, Recipe, optimizer, prepared, problem
+from symnet.compile import memory_of, options_of
 from symnet.data import Dataset, load
 from symnet.train import History, State
 
@@ -32,13 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=whole(0), default=0, help="decides the split, the start and the order"
     )
     parser.add_argument("--threads", type=whole(1), help="workers that share each loop")
-    parser.add_argument("--target", default="cpu", help="what to compile for: cpu")
+    parser.add_argument("--target", default="cpu", help="what to compile for: cpu or cuda")
     parser.add_argument("--quiet", action="store_true", help="print the last line only")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains and tests; 1 if the loss did not stay finite, 130 if interrupted."""
+    # That there is no GPU is said before anything is printed.
+    memory_of(options_of(arguments.target, None))
     recipe, dataset = RECIPES[arguments.dataset], load(arguments.dataset)
     data, model = prepared(recipe, dataset, arguments.seed), problem(recipe)
     epochs = arguments.epochs or recipe.epochs

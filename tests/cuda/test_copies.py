@@ -4,6 +4,7 @@ import numpy as np
 
 import symnet as sn
 from codegen.cuda import device
+from codegen.cuda.placing import DeviceMemory
 from tests.ptx.device import SimulatedDevice
 
 
@@ -29,3 +30,20 @@ def test_a_result_is_brought_once(monkeypatch) -> None:
         found = function(X=given + turn)
         assert (found == (given + turn) * 2 + 1).all()
         assert gpu.brought.count(found.nbytes) == turn
+
+
+def test_an_array_of_others_is_read_when_all_have_filled_it() -> None:
+    class Asked(SimulatedDevice):
+        settled = 0
+
+        def settle(self) -> None:
+            self.settled += 1
+
+    gpu = Asked()
+    memory = DeviceMemory(gpu)
+    address = memory.take(16)
+    memory.upload(address, np.arange(4, dtype=np.float32))
+    found = np.empty(4, np.float32)
+    memory.download(found, address)
+    assert gpu.settled == 1
+    assert found.tolist() == [0, 1, 2, 3]
