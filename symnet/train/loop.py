@@ -44,17 +44,18 @@ def compile_training(
     """Compiles the loop: the step of the model, its histories and its stop tests."""
     outputs = {"loss": model.loss, "rate": model.rate}
     outputs |= {f"metric {name}": value for name, value in model.metrics.items()}
-    tests = [not_finite(model.loss)]
+    ends = {"end not finite": not_finite(model.loss)}
     if bound is not None:
         outputs["norm"] = model.norm
-        tests.append(model.norm < bound)
-    step, messages = watched(make_step(outputs, model.updates))
-    tests += [step.outputs[name] for name in messages]
-    shown = {name: node for name, node in step.outputs.items() if name not in messages}
+        ends["end norm"] = model.norm < bound
+    # The tests too: what they compute must not reach outside of an array either.
+    step, messages = watched(make_step(outputs | ends, model.updates))
+    tests = [step.outputs[name] for name in (*ends, *messages)]
+    shown = {name: step.outputs[name] for name in outputs}
     training = Training(Step(shown, step.updates), tuple(tests), tuple(sampled), shuffle)
     lowered = lower_training(training)
     executable = compile_program(lowered.program, options)
-    return Compiled(lowered, executable, len(tests) - len(messages), tuple(messages.values()))
+    return Compiled(lowered, executable, len(ends), tuple(messages.values()))
 
 
 @dataclass(frozen=True)
