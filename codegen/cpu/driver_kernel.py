@@ -18,6 +18,9 @@ from numba import njit
 
 from codegen.cpu.calls import atomic_load, call_kernel, meet
 from codegen.cpu.operations import int64_at, offset
+from codegen.cpu.ragged import last_values as last_values_of
+
+last_values = njit(error_model="numpy", nogil=True, inline="always")(last_values_of)
 
 VECTORS = False
 """No loop here is long enough for any."""
@@ -38,21 +41,6 @@ def begin_or_count(control: Any, first: Any, worker: Any, workers: Any, meetings
     if workers > 1 and not meet(control, 16, 0, workers, meetings):
         return True
     return control[decided] != 0
-
-
-@njit(error_model="numpy", nogil=True, inline="always")
-def last_values(known: Any, ragged: Any, rules: Any, value: Any) -> Any:
-    """The bits of those rules whose sizes are smaller in the iteration at hand."""
-    bits = 0
-    for rule in range(rules // 256, rules // 256 + rules % 256):
-        batch, total = known[ragged[2 * rule]], known[ragged[2 * rule + 1]]
-        if batch <= 0 or total <= 0:
-            bits |= 1 << rule
-            continue
-        count = (total + batch - 1) // batch
-        if value % count == count - 1 and total % batch != 0:
-            bits |= 1 << rule
-    return bits
 
 
 def kernel(worker: Any, workers: Any, n: Any, p: Any) -> None:

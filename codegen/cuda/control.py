@@ -12,6 +12,8 @@ from numba import cuda
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
 
+from codegen.cpu import ragged
+
 _WORDS = types.CPointer(types.int64)
 
 separate_function = cuda.jit(device=True)
@@ -99,17 +101,4 @@ def grid_barrier(counter: Any, goal: Any) -> None:
     cuda.syncthreads()
 
 
-@cuda.jit(device=True, forceinline=True)
-def last_values(known: Any, ragged: Any, rules: Any, value: Any) -> Any:
-    """The bits of those rules whose sizes are smaller in the iteration at hand; `rules` is
-    256 * first + count, `ragged` has the places of batch and total of each."""
-    bits = 0
-    for rule in range(rules // 256, rules // 256 + rules % 256):
-        batch, total = known[ragged[2 * rule]], known[ragged[2 * rule + 1]]
-        if batch <= 0 or total <= 0:
-            bits |= 1 << rule
-            continue
-        count = (total + batch - 1) // batch
-        if value % count == count - 1 and total % batch != 0:
-            bits |= 1 << rule
-    return bits
+last_values = cuda.jit(device=True, forceinline=True)(ragged.last_values)

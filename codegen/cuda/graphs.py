@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from codegen.cpu.launch import BARRIER, BEGIN, CALL, Launch
 from codegen.cuda.sources import HEADER, DeviceSource, function
 
-LEFT, KNOWN, NUMBERS, CELLS = range(4)
 STATE_WORDS = 16
+"""Of the state: whether the sequence was left, where the sizes of the variant at hand begin, the
+addresses of the driver's numbers and of its cells; the others are spare."""
 
 _CALL = """\
 from codegen.cuda.control import *
