@@ -13,7 +13,7 @@ from typing import Final
 
 from codegen import cache
 from codegen.cpu.errors import CompileError
-from codegen.cuda import keeping
+from codegen.cuda import keeping, loading
 from codegen.cuda.image import SHARED_LIMIT, Image
 from codegen.cuda.pieces import needed_to_compile
 from codegen.lazy import cuda_compiler
@@ -107,6 +107,7 @@ def _started(
         found.set_result((kept, False))
         return found
     needed_to_compile()
+    loading.compilers()
     entry, count = f"kernel_{key[:16]}", _parameters(text)
     capability = architecture.major, architecture.minor, architecture.suffix
     with _told(entry, text):
