@@ -33,7 +33,7 @@ def output_of(*command: str) -> str:
         encoding="utf-8",
         cwd=TREE,
         env=settings,
-        timeout=120,
+        timeout=1200,
     )
     assert done.stderr == ""
     return done.stdout

@@ -117,7 +117,8 @@ def _line(epochs: int) -> Callable[[State], None]:
         if done % every and done != epochs:
             return
         metrics = (f"  {name} {values[-1]:.4g}" for name, values in state.history.metrics.items())
-        print(f"epoch {done:>{len(str(epochs))}}/{epochs}  loss {state.loss:.4g}{''.join(metrics)}")
+        line = f"epoch {done:>{len(str(epochs))}}/{epochs}  loss {state.loss:.4g}{''.join(metrics)}"
+        print(line, flush=True)
 
     return write
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from tests.codegen.build import (
     ref,
     step,
 )
+from tests.counting import work
 
 COUNT = load("count", dtype="int64")
 
@@ -189,7 +191,7 @@ def test_a_run_can_be_stopped_from_another_thread(threads):
     while not arrays["count"]:
         time.sleep(0.001)
     binding.stop()
-    runner.join(10)
+    runner.join(120)
     assert outcome[0].stopped is None
     # The step in which it was stopped was completed, and no other begun.
     assert 0 < outcome[0].iterations == arrays["count"]
@@ -243,18 +245,15 @@ def test_two_bindings_run_at_once():
     assert len({each["sums"].tobytes() for each in arrays}) == 1
 
 
-def test_binding_again_and_running_is_cheap():
+def test_binding_again_is_little_work_and_no_step_is_any_for_python():
     made = program((sequence("t", "steps", add_one()),), LOG, free("rows", "steps"))
     executable = ready(made)
     arrays = {"count": np.zeros((), np.int64), "log": np.zeros((0, 3), np.int64)}
-    binding = executable.bind({"rows": 0, "steps": 100_000}, arrays)
-    start = time.perf_counter()
-    for _ in range(100):
-        binding = executable.bind({"rows": 0, "steps": 100_000}, arrays)
-    bound = (time.perf_counter() - start) / 100
-    start = time.perf_counter()
-    binding.run()
-    ran = (time.perf_counter() - start) / 100_000
-    # 30 us and 10 ns when the machine is free; the bounds hold when it is not.
-    assert bound < 1e-3
-    assert ran < 1e-6
+    executable.bind({"rows": 0, "steps": 1}, arrays).run()
+    counts = []
+    for steps in (10, 100_000):
+        sizes = {"rows": 0, "steps": steps}
+        bind = partial(executable.bind, sizes, arrays)
+        counts.append((work(bind), work(bind().run)))
+    assert counts[0] == counts[1]
+    assert sum(counts[0]) < 1000
