@@ -1,43 +1,45 @@
 """The floor: how long a step takes at least on this machine, by what it computes and moves.
 
-max(operations / FMA rate, bytes beyond L2 / bandwidth). The rate is that of a large product of
-matrices through NumPy (its BLAS, one thread a core), in the dtype of the workload; the bandwidth
-that of a copy of large arrays, one thread a core, read and written bytes both counted. Both are
-measured in rounds that take turns with the workloads. Barriers are not counted.
+max(operations / FMA rate, bytes beyond L2 / bandwidth) + barriers. The rate is the larger of what
+multiply-adds in registers reach and of what a large product through NumPy's BLAS does, in the dtype
+of the workload: a limit of the machine, which real products of matrices come near only where they
+are large. How long the operations take at the rate of BLAS is told beside it. The bandwidth is that
+of the fastest of several loops (tests/bench/limits.py). All are measured in rounds that take turns
+with the workloads.
 
 operations: those of the products of matrices, forward, for the weights and, but in the first
 layer, for the deltas; 12 a weight for Adam, 2 for SGD. Activations count nothing. The residual
 propagates four streams (u, u_x, u_t, u_xx), each at the price of one.
 bytes: none while weights, optimizer state, activations and the data fit the L2 of all cores. Else
 what must pass once: Adam reads and writes three arrays, SGD one; forward and backward read the
-weights; a step reads its rows. What fits L3 is measured against a copy inside L3.
+weights; a step reads its rows. What fits L3 is held against the bandwidth inside L3.
+barriers: those that symnet's own program has in a step, none where one worker runs it alone, at
+what one costs two workers that do nothing else.
 """
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from codegen.machine import this_machine
-from tests.bench.workloads import Array, Workload
-
-VERSIONS = ("numpy",)
-SIDE = 1536
+from tests.bench.workloads import Workload
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Operations a second by dtype, and bytes a second inside L3 and beyond it."""
+    """Operations a second by dtype, in registers and by BLAS; bytes a second inside L3 and beyond
+    it; seconds of a barrier between all cores."""
 
     float32: float
     float64: float
+    blas32: float
+    blas64: float
     near: float
     far: float
+    barrier: float
 
 
 def operations(workload: Workload) -> float:
@@ -86,52 +88,29 @@ def traffic(workload: Workload) -> float:
     return bound + (size * (moved + 2) * weights(workload) if alone > held else 0.0)
 
 
-def floor(workload: Workload, rates: Rates) -> float:
-    """Microseconds of a step."""
-    rate = rates.float64 if workload.dtype == "float64" else rates.float32
+@dataclass(frozen=True)
+class Floor:
+    """Microseconds of a step, by what it is held against."""
+
+    registers: float
+    blas: float
+    bytes: float
+    barriers: float
+
+    @property
+    def whole(self) -> float:
+        """The least that a step takes."""
+        return max(min(self.registers, self.blas), self.bytes) + self.barriers
+
+
+def floor(workload: Workload, rates: Rates, barriers: int = 0) -> Floor:
+    """The floor of a step that has so many barriers."""
+    double = workload.dtype == "float64"
+    computed = 1e6 * operations(workload)
     far = working_set(workload) > this_machine().level3 // 2
-    bandwidth = rates.far if far else rates.near
-    return 1e6 * max(operations(workload) / rate, traffic(workload) / bandwidth)
-
-
-class Measured:
-    """The arrays that the rates are measured with."""
-
-    def __init__(self) -> None:
-        random, machine = np.random.default_rng(0), this_machine()
-        self._pairs = [random.random((2, SIDE, SIDE)).astype(kind) for kind in ("f4", "f8")]
-        self._products = [np.empty((SIDE, SIDE), pair.dtype) for pair in self._pairs]
-        near, far = machine.level3 // 8, max(8 * machine.level3, 1 << 28)
-        self._copies = [np.ones((2, machine.cores, size // machine.cores // 4), np.float32)
-                        for size in (near, far)]  # fmt: skip
-        self._pool = ThreadPoolExecutor(machine.cores)
-
-    def _copy(self, arrays: Array, times: int) -> None:
-        def part(source: Array, target: Array) -> None:
-            for _ in range(times):
-                np.copyto(target, source)
-
-        list(self._pool.map(part, *arrays))
-
-    def rates(self) -> Rates:
-        """Measures each once, for about a quarter of a second in all."""
-        found: list[float] = []
-        for pair, product in zip(self._pairs, self._products, strict=True):
-            elapsed = _seconds(np.matmul, pair[0], pair[1], product)
-            found.append(2.0 * SIDE**3 / elapsed)
-        for arrays, times in zip(self._copies, (64, 1), strict=True):
-            self._copy(arrays, 1)
-            elapsed = _seconds(self._copy, arrays, times)
-            found.append(times * arrays.nbytes / elapsed)
-        return Rates(*found)
-
-
-def _seconds(function: Any, *arguments: Any) -> float:
-    begin = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - begin
-
-
-def make(workload: Any, start: Any, threads: int | None, kind: str) -> Measured:
-    """The machine itself as a peer."""
-    return Measured()
+    return Floor(
+        registers=computed / (rates.float64 if double else rates.float32),
+        blas=computed / (rates.blas64 if double else rates.blas32),
+        bytes=1e6 * traffic(workload) / (rates.far if far else rates.near),
+        barriers=1e6 * barriers * rates.barrier,
+    )

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 
 import symnet as sn
+from codegen.ir import Barrier, Loop, Sequence
 from tests.bench.workloads import VISCOSITY, Array, Workload
 
-VERSIONS = ("numba", "llvmlite", "numpy")
+
+def barriers(executable: Any) -> int:
+    """How often the workers meet in a step: at the barriers, and at the turn of the loop over the
+    steps. Never where one worker alone was the fastest."""
+    times: dict[int, float] = {}
+    for choice in executable._choices.values():
+        known = ((count, choice.each(count)) for count in range(1, executable.workers + 1))
+        times |= {count: seconds for count, seconds in known if seconds is not None}
+    if min(times, key=times.__getitem__, default=1) == 1:
+        return 0
+    (*_, last) = executable.program.body
+    turns = isinstance(last, Loop) and isinstance(last.order, Sequence)
+    body = last.body if turns else executable.program.body
+    return sum(isinstance(statement, Barrier) for statement in body) + turns
 
 
 def network(widths: tuple[int, ...], activation: str) -> sn.nn.Sequential:
@@ -88,6 +103,10 @@ class Training:
         """How many kernels had to be compiled so far."""
         return self.trainer.compiles
 
+    def barriers(self) -> int:
+        """Those of a step as it runs by now; a replica is trained by one worker."""
+        return 0 if self._workload.replicas > 1 else barriers(self.trainer._executables[-1])
+
 
 class Update:
     """The optimizer alone: new weights from a given gradient."""
@@ -119,6 +138,10 @@ class Update:
     def compiles(self) -> int:
         """How many kernels had to be compiled so far."""
         return self._function.compiles
+
+    def barriers(self) -> int:
+        """Those of a step as it runs by now."""
+        return barriers(self._function.executable)
 
 
 def make(

@@ -15,7 +15,6 @@ import numpy as np
 
 from tests.bench.workloads import VISCOSITY, Array, Workload
 
-VERSIONS = ("jax", "jaxlib")
 Carry = Any
 
 

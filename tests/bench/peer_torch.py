@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from tests.bench.workloads import VISCOSITY, Array, Workload
 
-VERSIONS = ("torch",)
 Tensors = list[torch.Tensor]
 
 

@@ -1,8 +1,8 @@
 """Whole processes: how long from their start to what they are for, and their peak memory.
 
 `digits`: to the end of the first epoch. `sweep`: 24 widths of digits, 20 epochs each; scikit-learn
-draws weights of its own there. symnet starts with an empty cache of kernels, and once more with the
-one it has then left ("warm").
+draws weights of its own there. symnet and PyTensor start with an empty cache of compiled code, and
+once more with the one they have then left ("warm").
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.bench.rounds import say
 from tests.bench.worker import TREE, environment
 
 REPEATS = 3
+CACHING = ("symnet", "pytensor")
 
 
 @dataclass
@@ -44,8 +46,8 @@ class Started:
     @property
     def label(self) -> str:
         """Library, and whether its cache was warm or how many threads it had."""
-        if self.library == "symnet" and self.what != "import":
-            return f"symnet, {'warm' if self.warm else 'empty'} cache"
+        if self.library in CACHING and self.what != "import":
+            return f"{self.library}, {'warm' if self.warm else 'empty'} cache"
         return f"{self.library}, {self.threads} threads" if self.threads else self.library
 
     def as_json(self) -> dict[str, Any]:
@@ -64,18 +66,21 @@ STARTS = (
     ("digits", "symnet", True),
     ("digits", "torch", False),
     ("digits", "jax", False),
+    ("digits", "pytensor", False),
+    ("digits", "pytensor", True),
     ("import", "symnet", False),
     ("import", "torch", False),
     ("import", "jax", False),
 )
 
 
-def once(kind: Started, cache: str) -> None:
+def once(kind: Started, cache: str, python: str = sys.executable) -> None:
     """Runs one such process and notes what it took."""
     before = time.time()
+    flags = f"base_compiledir={os.path.join(cache, 'pytensor')}"
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.bench.start", kind.what, kind.library],
-        env={**environment(kind.threads), "SYMNET_CACHE": cache},
+        [python, "-W", "ignore", "-m", "tests.bench.start", kind.what, kind.library],
+        env={**environment(kind.threads), "SYMNET_CACHE": cache, "PYTENSOR_FLAGS": flags},
         cwd=TREE,
         capture_output=True,
         text=True,
@@ -89,14 +94,14 @@ def once(kind: Started, cache: str) -> None:
     kind.peaks.append(found["peak"])
 
 
-def starts(repeats: int = REPEATS) -> list[Started]:
-    """Every kind of start, taking turns."""
+def starts(pythons: Mapping[str, str], repeats: int = REPEATS) -> list[Started]:
+    """Every kind of start, taking turns; a library in the interpreter that is named for it."""
     kinds = [Started(what, library, warm=warm) for what, library, warm in STARTS]
     for number in range(repeats):
         say(f"starts, {number + 1} of {repeats}")
         with tempfile.TemporaryDirectory() as cache:
             for kind in kinds:
-                once(kind, cache)
+                once(kind, cache, pythons.get(kind.library, sys.executable))
     return kinds
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from tests.bench.floor import Rates, floor, operations, traffic
+from tests.bench.floor import Floor, Rates, floor, operations, traffic
 from tests.bench.worker import Failed, Form, Worker
 from tests.bench.workloads import Workload
 
@@ -22,7 +23,11 @@ FORMS = (
     *(Form("torch", "eager", threads) for threads in (1, 2)),
     *(Form("torch", "compile", threads) for threads in (1, 2)),
     *(Form("jax", "scan", threads) for threads in (1, 2)),
+    *(Form("pytensor", "", threads) for threads in (1, 2)),
+    Form("micrograd", "", 0),
 )
+ABLE = {"micrograd": ("moons",)}
+"""The workloads of a library that cannot do all."""
 TRIALS = 3
 """Rounds of every form; then only the fastest of each column goes on."""
 COMPARED = 10
@@ -43,6 +48,10 @@ class Timing:
     rounds: list[float] = field(default_factory=list)
     missing: str = ""
     difference: float | None = None
+    peak: int = 0
+    """Bytes of memory that its process has had at most."""
+    shown: str = "not available"
+    """What stands in the table where there are no rounds."""
 
     @property
     def median(self) -> float:
@@ -63,23 +72,23 @@ class Result:
     timings: list[Timing]
     rates: Rates
     warm_compiles: int
+    barriers: int = 0
 
     @property
-    def floor(self) -> float:
-        """Microseconds a step on a machine that wastes nothing."""
-        return floor(self.workload, self.rates)
+    def floor(self) -> Floor:
+        """A step on a machine that wastes nothing."""
+        return floor(self.workload, self.rates, self.barriers)
 
     def best(self, column: str) -> Timing | None:
         """The fastest form of a column; None if none ran."""
-        of_column = [one for one in self.timings if one.form.column == column and one.rounds]
-        of_column = [one for one in of_column if not one.missing]
+        of_column = [one for one in self.of(column) if one.rounds and not one.missing]
         most = max((len(one.rounds) for one in of_column), default=0)
         kept = [one for one in of_column if len(one.rounds) == most]
         return min(kept, key=lambda one: one.median, default=None)
 
-    def asked(self, column: str) -> bool:
-        """Whether the column was to be measured."""
-        return any(one.form.column == column for one in self.timings)
+    def of(self, column: str) -> list[Timing]:
+        """The timings of all forms of a column; none if it was not to be measured."""
+        return [one for one in self.timings if one.form.column == column]
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for --json."""
@@ -90,6 +99,7 @@ class Result:
                 "threads": one.form.threads,
                 "microseconds": one.rounds,
                 "missing": one.missing,
+                "peak_bytes": one.peak,
                 "largest_difference_of_losses": one.difference,
             }
             for one in self.timings
@@ -98,16 +108,22 @@ class Result:
             "workload": self.workload.name,
             "operations": operations(self.workload),
             "bytes_beyond_L2": traffic(self.workload),
-            "floor_microseconds": self.floor,
+            "barriers": self.barriers,
+            "floor_microseconds": self.floor.whole,
+            "floor_parts": asdict(self.floor),
+            "rates": asdict(self.rates),
             "kernels_compiled": self.warm_compiles,
             "forms": forms,
         }
 
 
 @contextlib.contextmanager
-def workers(forms: Sequence[Form]) -> Iterator[dict[Form, Worker]]:
-    """A process a form, ended on leaving."""
-    found = {form: Worker(form) for form in forms}
+def workers(
+    forms: Sequence[Form], pythons: Mapping[str, str] | None = None
+) -> Iterator[dict[Form, Worker]]:
+    """A process a form, ended on leaving; of a library in the interpreter that is named for it."""
+    chosen = pythons or {}
+    found = {form: Worker(form, chosen.get(form.library, sys.executable)) for form in forms}
     try:
         yield found
     finally:
@@ -170,7 +186,11 @@ def measure(workload: Workload, running: dict[Form, Worker], rounds: int, second
                 epochs[timing.form] = running[timing.form].ask("epochs_within", seconds)
         say(f"  {timing.form}: {timing.missing or f'losses equal to {timing.difference:.1e}'}")
     rates = _rounds(timings, running, epochs, rounds)
-    return Result(workload, timings, rates, compiled)
+    for timing in timings:
+        if timing.rounds:
+            with noted(timing):
+                timing.peak = running[timing.form].ask("peak")
+    return Result(workload, timings, rates, compiled, running[OURS].ask("made", "barriers"))
 
 
 def _rounds(
@@ -187,7 +207,7 @@ def _rounds(
         active = [one for one in active if not one.missing]
         if number + 1 == TRIALS:
             active = _fastest(active)
-    median = np.median([[r.float32, r.float64, r.near, r.far] for r in rates], axis=0)
+    median = np.median([astuple(one) for one in rates], axis=0)
     return Rates(*median.tolist())
 
 
@@ -198,24 +218,38 @@ def _fastest(active: list[Timing]) -> list[Timing]:
     return [min(group, key=lambda one: one.median) for group in columns.values()]
 
 
+def absent(form: Form, workload: Workload, pythons: Mapping[str, str]) -> Timing | None:
+    """Why the form has no part in the workload; None if it has."""
+    if workload.name not in ABLE.get(form.library, (workload.name,)):
+        return Timing(form, missing="it computes on single numbers", shown="scalars only")
+    if form.library in pythons or form.library == OURS.library or find_spec(form.library):
+        return None
+    reason = f"not installed; see tests/bench/peer_{form.library}.py"
+    return Timing(form, missing=reason, shown="not installed")
+
+
 def run(
     chosen: Sequence[Workload],
     rounds: int,
     seconds: float,
     skipped: Sequence[str],
     show: Callable[[Result], None],
+    pythons: Mapping[str, str],
 ) -> list[Result]:
     """All chosen workloads, one after another, without the forms of the skipped columns; `show`
-    sees each result as it comes."""
+    sees each result as it comes. pythons: interpreters of libraries that have their own."""
     found = []
     forms = [form for form in FORMS if form == OURS or form.column not in skipped]
     for workload in chosen:
         say(f"{workload.name}:")
+        without = {form: absent(form, workload, pythons) for form in forms}
+        here = [form for form in forms if without[form] is None]
         # Fresh processes, so that no workload finds the memory or the threads of another.
-        with workers((MACHINE, *forms)) as running:
+        with workers((MACHINE, *here), pythons) as running:
             running[MACHINE].ask("build", workload, None)
             try:
                 found.append(measure(workload, running, rounds, seconds))
+                found[-1].timings += [timing for timing in without.values() if timing]
             except Failed as failure:
                 # Without symnet there are no weights to give to the peers.
                 rates = running[MACHINE].ask("made", "rates")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tests.bench.floor import operations, traffic
 from tests.bench.processes import Started, fastest
 from tests.bench.rounds import Result
 
-COLUMNS = ("symnet", "torch eager", "torch compile", "jax scan")
-RATIOS = ("eager/symnet", "compile/symnet", "jax/symnet", "symnet/floor")
+COLUMNS = ("symnet", "torch eager", "torch compile", "jax scan", "pytensor", "micrograd")
+RATIOS = ("eager/symnet", "compile/symnet", "jax/symnet", "pytensor/symnet", "symnet/floor")
+NEEDS = (
+    "operations", "GFLOP/s", "us", "BLAS us", "bytes beyond L2", "GB/s", "us",
+    "barriers", "us", "floor us",
+)
 
 
 def lines_of(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -31,7 +36,7 @@ def _number(value: float) -> str:
 def _timed(result: Result, column: str) -> str:
     timing = result.best(column)
     if timing is None:
-        return "not available" if result.asked(column) else "not run"
+        return next((one.shown for one in result.of(column)), "not run")
     threads = f" {timing.form.threads}t" if timing.form.threads else ""
     return f"{_number(timing.median)} ({_number(timing.quartile)}){threads}"
 
@@ -50,11 +55,12 @@ def _row(result: Result) -> list[str]:
     return [
         result.workload.name,
         *(_timed(result, column) for column in COLUMNS),
-        _number(result.floor),
+        _number(result.floor.whole),
         _ratio(medians["torch eager"], ours, goals.eager, False),
         _ratio(medians["torch compile"], ours, None, False),
         _ratio(medians["jax scan"], ours, goals.jax, False),
-        _ratio(ours, result.floor, goals.floor, True),
+        _ratio(medians["pytensor"], ours, None, False),
+        _ratio(ours, result.floor.whole, goals.floor, True),
     ]
 
 
@@ -62,13 +68,57 @@ def steps_table(results: Sequence[Result]) -> str:
     """Microseconds a step, and the ratios; in brackets what issue 4 asks."""
     heads = ["workload", *COLUMNS, "floor", *RATIOS]
     title = "microseconds a step: median (lower quartile), threads of the faster form"
+    where: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        for timing in result.timings:
+            if timing.missing:
+                key = str(timing.form), timing.missing
+                where.setdefault(key, []).append(result.workload.name)
     notes = [
-        f"{result.workload.name}: {timing.form} not available: {timing.missing}"
-        for result in results
-        for timing in result.timings
-        if timing.missing
+        f"{', '.join(names)}: {form} not available: {reason}"
+        for (form, reason), names in where.items()
     ]
     return "\n".join([title, *lines_of([heads, *map(_row, results)]), *notes])
+
+
+def needs_table(results: Sequence[Result]) -> str:
+    """What a step needs and what that costs at least, by which the floor is set."""
+    rows = [["workload", *NEEDS]]
+    rows += [[result.workload.name, *_needs(result)] for result in results]
+    title = "a step's floor: max(the less of the first two, the third) + barriers, in microseconds"
+    return "\n".join([title, *lines_of(rows)])
+
+
+def _needs(result: Result) -> list[str]:
+    computed, moved = operations(result.workload), traffic(result.workload)
+    parts = result.floor
+    return [
+        f"{computed:.4g}",
+        _rate(computed, min(parts.registers, parts.blas)),
+        _number(parts.registers),
+        _number(parts.blas),
+        f"{moved:.4g}",
+        _rate(moved, parts.bytes),
+        _number(parts.bytes),
+        str(result.barriers),
+        _number(parts.barriers),
+        _number(parts.whole),
+    ]
+
+
+def _rate(count: float, microseconds: float) -> str:
+    """Thousands of millions a second."""
+    return _number(count / microseconds / 1e3) if microseconds else "-"
+
+
+def memory_table(results: Sequence[Result]) -> str:
+    """Peak memory of the processes that the times are those of."""
+    rows = [["workload", *COLUMNS]]
+    for result in results:
+        best = [result.best(column) for column in COLUMNS]
+        peaks = [f"{one.peak / 2**20:.0f}" if one else "-" for one in best]
+        rows.append([result.workload.name, *peaks])
+    return "\n".join(["peak memory of a process, MiB", *lines_of(rows)])
 
 
 def line(result: Result) -> str:

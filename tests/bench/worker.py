@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import time
@@ -23,7 +24,9 @@ MODULES = {
     "symnet": "tests.bench.ours",
     "torch": "tests.bench.peer_torch",
     "jax": "tests.bench.peer_jax",
-    "machine": "tests.bench.floor",
+    "pytensor": "tests.bench.peer_pytensor",
+    "micrograd": "tests.bench.peer_micrograd",
+    "machine": "tests.bench.limits",
 }
 
 
@@ -62,9 +65,9 @@ class Failed(Exception):
 class Worker:
     """The process of a form, seen from outside."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, python: str = sys.executable) -> None:
         self.form = form
-        command = [sys.executable, "-m", "tests.bench.worker"]
+        command = [python, "-m", "tests.bench.worker"]
         self._process = subprocess.Popen(
             [*command, form.library, form.kind, str(form.threads)],
             stdin=subprocess.PIPE,
@@ -115,9 +118,11 @@ class Served:
 
     def build(self, workload: Workload, start: list[Array] | None) -> None:
         """Makes the workload, from given weights but for symnet."""
-        self._made, self._steps = None, workload.steps
+        self._made = None
         form = self._form
         self._made = self._module.make(workload, start, form.threads or None, form.kind)
+        # What is slow enough makes fewer steps than there are in an epoch.
+        self._steps = getattr(self._made, "steps", workload.steps)
 
     def made(self, method: str, *arguments: Any) -> Any:
         """A method of what was made."""
@@ -132,6 +137,10 @@ class Served:
     def microseconds(self, epochs: int) -> float:
         """Microseconds a step over so many epochs."""
         return 1e6 * self.seconds(epochs) / (epochs * self._steps)
+
+    def peak(self) -> int:
+        """The most memory that the process has had, in bytes."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def epochs_within(self, seconds: float) -> int:
         """How many epochs take about so long; at least one. It warms up, too."""
