@@ -25,7 +25,12 @@ _LINE = 64
 
 
 class BindError(ValueError):
-    """Sizes or arrays that a program cannot run with; the text says which and why."""
+    """Sizes or arrays that a program cannot run with; the text says which and why. `buffer` is the
+    name of the one whose array does not fit, empty if it is none."""
+
+    def __init__(self, told: str, buffer: str = "") -> None:
+        super().__init__(told)
+        self.buffer = buffer
 
 
 @dataclass(frozen=True)
@@ -245,13 +250,14 @@ class Layout:
         shape = self.shapes[buffer.name]
         wanted = f"{buffer.name} must be a C-contiguous {buffer.dtype} array of shape {shape}"
         if not isinstance(array, np.ndarray):
-            raise BindError(f"{wanted}, not {type(array).__name__}")
+            raise BindError(f"{wanted}, not {type(array).__name__}", buffer.name)
         if array.dtype != buffer.dtype or array.shape != shape:
-            raise BindError(f"{wanted}, not {array.dtype} of shape {array.shape}")
+            raise BindError(f"{wanted}, not {array.dtype} of shape {array.shape}", buffer.name)
         if not (array.flags.c_contiguous and array.flags.aligned):
-            raise BindError(f"{wanted}, not one that is strided or not aligned")
+            raise BindError(f"{wanted}, not one that is strided or not aligned", buffer.name)
         if buffer.name in self.plan.written and not array.flags.writeable:
-            raise BindError(f"{buffer.name} is written to, and the array given is read-only")
+            told = f"{buffer.name} is written to, and the array given is read-only"
+            raise BindError(told, buffer.name)
 
 
 def lay_out(plan: Plan, free: dict[str, int]) -> Layout:

@@ -92,7 +92,8 @@ class Executable:
 
     def bind(self, sizes: Mapping[str, int], arrays: Mapping[str, Array]) -> Binding:
         """Memory for one way of running it: the caller's arrays, by the names of the `argument` and
-        `state` buffers, and an arena for everything else. BindError if something does not fit.
+        `state` buffers, and an arena for everything else. BindError if something does not fit,
+        MemoryError or OverflowError if the arena is too large.
 
         The arrays are used in place and must outlive no one: the binding holds them. Binding again
         with the same sizes is cheap.
@@ -241,7 +242,9 @@ def _words(*values: int) -> npt.NDArray[np.int64]:
 
 
 def _aligned(count: int) -> tuple[Array, int]:
-    """That many bytes of memory, and an address in it that is a multiple of 64."""
+    """That many bytes of memory, and an address in it that is a multiple of 64; MemoryError."""
+    if count >= 1 << 62:
+        raise MemoryError
     memory = np.empty(count + 64, np.uint8)
     address = int(memory.__array_interface__["data"][0])
     return memory, -(-address // 64) * 64

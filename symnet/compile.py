@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -14,12 +13,13 @@ from codegen.executables import AnyBinding
 from codegen.lazy import cuda_placing
 from symnet.device_arrays import DeviceArray, Fetch, Memory, alias_of, fetch, placed_on_gpu
 from symnet.diff import Nested, flatten, unflatten
-from symnet.errors import DeviceError, FeedError, GraphError
+from symnet.errors import FeedError, GraphError
 from symnet.expr import Expr, topological
+from symnet.faults import bind_program, faults_told
 from symnet.feeds import Bound, bind, feeds_of, limits_of
 from symnet.formula.tree import Formula
 from symnet.guard import watched
-from symnet.held import Held
+from symnet.held import Held, overwrite
 from symnet.lower import (
     Part,
     came_to,
@@ -33,6 +33,7 @@ from symnet.lower import (
 from symnet.ops.leaves import INPUT, STEP, UNKNOWN, training
 from symnet.reference.starts import starting_value
 from symnet.resident import HeldOnDevice, Resident
+from symnet.room import room, room_told
 from symnet.simplify import stabilize as stabilized
 from symnet.sizes import Size
 from symnet.step import Step, make_step
@@ -40,6 +41,8 @@ from symnet.step import Step, make_step
 Array = np.ndarray[Any, Any]
 KEPT = 8
 """Bindings that a function keeps for arrays on a GPU that come again."""
+MOST_THREADS = 1024
+"""More than any machine has cores: each takes memory of its own."""
 
 
 def refuse_unknown(nodes: Sequence[Expr]) -> None:
@@ -67,32 +70,28 @@ def options_of(target: object, threads: object, precision: object = "float32") -
         return Options(target=str(target), precision=str(precision))
     if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
         raise GraphError(f"threads is a whole number from 1 or None, got {threads!r}")
+    if threads > MOST_THREADS:
+        raise GraphError(f"threads is at most {MOST_THREADS}, got {threads}")
     return Options(target=str(target), threads=int(threads))
 
 
 def starting_values_of(step: Step, seed: int) -> dict[Expr, Array]:
-    """Arrays for every parameter and state of a step, as the seed starts them."""
-    return {
-        leaf: np.zeros((), leaf.dtype) if leaf.op is STEP else starting_value(leaf, seed)
-        for leaf in step.leaves().values()
-        if leaf.op is not INPUT
-    }
+    """Arrays for every parameter and state of a step, as the seed starts them; OutOfMemoryError if
+    they are too large."""
+    found = {}
+    for leaf in step.leaves().values():
+        if leaf.op is STEP:
+            found[leaf] = np.zeros((), leaf.dtype)
+        elif leaf.op is not INPUT:
+            shape = tuple(int(size) for size in leaf.shape)
+            with room_told(f"{leaf.name} (made at {leaf.origin})", shape, leaf.dtype):
+                found[leaf] = starting_value(leaf, seed)
+    return found
 
 
 def fixed_shape(node: Expr, sizes: Mapping[str, int]) -> tuple[int, ...]:
     """A node's shape in numbers."""
     return tuple(size.value(sizes) if isinstance(size, Size) else int(size) for size in node.shape)
-
-
-@contextmanager
-def faults_told() -> Iterator[None]:
-    """A fault of the GPU as an error of ours."""
-    try:
-        yield
-    except cuda_placing.DeviceError as fault:
-        told = str(fault)
-        more = "; compiling, f.ptx, f.sass and f.explain() need none"
-        raise DeviceError(told + more * told.startswith("no GPU")) from None
 
 
 def memory_of(options: Options) -> Memory | None:
@@ -131,7 +130,8 @@ class Function:
         self._nested, self.step, self._options = outputs, step, options
         self._running, self._checks = watched(step)
         self._lowered = lower(self._running)
-        self.executable = compile_program(self._lowered.program, options)
+        with faults_told():
+            self.executable = compile_program(self._lowered.program, options)
         self._held = starting_values_of(step, seed)
         self._resident = Resident(self._held) if options.target == "cuda" else None
         # A dict, since `in` on a list compares elementwise.
@@ -190,7 +190,7 @@ class Function:
             fed[leaf] = fetched(bound.placed.pop(leaf))
         if self._resident is None or memory is None:
             for leaf, array in fed.items():
-                self._held[leaf][...] = array
+                overwrite(str(leaf.name), self._held[leaf], array)
             return dict(self._held)
         held = self._resident.placed(memory)
         for leaf, array in fed.items():
@@ -227,13 +227,14 @@ class Function:
         constants = self._lowered.constants.keys()
         placed = {name: array for name, array in arrays.items() if name not in constants}
         if not placed or not all(map(placed_on_gpu, placed.values())):
-            return self.executable.bind(sizes, arrays)
+            return bind_program(self.executable, sizes, arrays, self._lowered.held)
         # The binding keeps no array of others alive: it runs only while its caller has them.
         aliases = {name: alias_of(array) for name, array in placed.items()}
         key = (*sizes.items(), *((name, alias.address) for name, alias in aliases.items()))
         found = self._bindings.pop(key, None)
         if found is None:
-            found = self.executable.bind(sizes, {**arrays, **aliases})
+            named = {**arrays, **aliases}
+            found = bind_program(self.executable, sizes, named, self._lowered.held)
         self._bindings[key] = found
         while len(self._bindings) > KEPT:
             self._bindings.pop(next(iter(self._bindings)))
@@ -244,7 +245,7 @@ class Function:
     ) -> Any:
         """Room for an output; what only says whether something is wrong is for the host."""
         if there is None or key in self._checks:
-            return np.empty(shape, dtype)
+            return room("an output", shape, dtype)
         return DeviceArray(there, shape, dtype)
 
     @cached_property
@@ -266,12 +267,14 @@ class Function:
         return commented(self.parts)
 
     @property
+    @faults_told()
     def llvm(self) -> str:
         """The LLVM of every kernel; GraphError if it is compiled for a GPU."""
         self._require("cpu", "llvm and f.asm show what a CPU runs; here f.ptx and f.sass do")
         return "\n\n".join(kernel.llvm for kernel in self.executable.kernels)
 
     @property
+    @faults_told()
     def asm(self) -> str:
         """The assembly of every kernel; GraphError if it is compiled for a GPU."""
         self._require("cpu", "asm and f.llvm show what a CPU runs; here f.ptx and f.sass do")
@@ -285,8 +288,10 @@ class Function:
         return "\n\n".join(image.ptx for image in self._images)
 
     @property
+    @faults_told()
     def sass(self) -> str:
-        """The machine code of every kernel for a GPU; GraphError if it is compiled for the CPU."""
+        """The machine code of every kernel for a GPU; GraphError if it is compiled for the CPU,
+        CompileError if nvdisasm is missing."""
         self._require("cuda", 'sass is there with sn.compile(..., target="cuda"); here f.asm is')
         return "\n\n".join(image.sass for image in self._images)
 
@@ -309,6 +314,7 @@ class Function:
             raise GraphError(f"a stage is one of {', '.join(self.stages)}, got {name!r}")
         return str(self.executable.stages[name])
 
+    @faults_told()
     def explain(self) -> str:
         """What runs: each kernel's formulas, where they were written, and the vector instructions
         that they came to. Counting those compiles the kernels anew. On a GPU, how the program is
@@ -369,7 +375,8 @@ def compile(
     factors of matrix products on a GPU: "float32", or "tf32" or "bf16" for its tensor cores; sums
     are float32. threads: workers of the CPU that share each loop. stabilize: compute in the
     numerically stable spelling. seed: how initialisers draw. Raises ours for unknown functions,
-    name clashes and updates that do not fit. For a GPU it compiles without one.
+    name clashes, updates that do not fit and what compiling lacks. For a GPU it compiles without
+    one.
     """
     options = options_of(target, threads, precision)
     pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates or ())

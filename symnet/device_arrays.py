@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from symnet.errors import FeedError
+from symnet.faults import faults_told
 from symnet.lazy import cuda_core_utils
 from symnet.sizes import show_shape
 
@@ -81,6 +82,7 @@ class DeviceArray:
     memory without a copy; `a.numpy()` brings it to the host.
     """
 
+    @faults_told()
     def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         count = prod(shape) * dtype.itemsize
         self._memory = memory
@@ -110,6 +112,7 @@ class DeviceArray:
         """A copy on the host."""
         return fetch(self._memory, self.placed)
 
+    @faults_told()
     def write(self, array: Array) -> None:
         """Takes the values of an array of the same shape and dtype."""
         self._memory.upload(self.placed.address, np.ascontiguousarray(array))
@@ -140,6 +143,7 @@ def alias_of(array: Placed | DeviceArray) -> Placed:
     return replace(there, owner=None)
 
 
+@faults_told()
 def fetch(memory: Memory, placed: Placed) -> Array:
     """A copy on the host of an array on the GPU."""
     array = np.empty(placed.shape, placed.dtype)

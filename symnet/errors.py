@@ -35,6 +35,15 @@ class TrainingError(SymnetError, ValueError):
     """A training that cannot start or go on as asked."""
 
 
+class CompileError(SymnetError, RuntimeError):
+    """Code that cannot be made: a piece of the toolkit is missing, no folder may keep kernels, or a
+    compiler refused what it was given."""
+
+
+class OutOfMemoryError(SymnetError, MemoryError):
+    """Arrays that are larger than the memory there is."""
+
+
 class DeviceError(SymnetError, RuntimeError):
     """There is no GPU to run on, or it reported a fault."""
 

@@ -36,7 +36,7 @@ from codegen.ir import (
 
 ROW = 8
 CALL, BARRIER, BEGIN, END, UNTIL = range(5)
-_RAGGED_LIMIT = 8
+RAGGED_LIMIT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,8 @@ def launch(program: Program, makers: Makers = ON_THE_CPU) -> Launch:
     """The kernels of a program in the order of its statements, and the table that runs them."""
     builder = _Builder({buffer.name: buffer for buffer in program.buffers}, makers)
     _statements(builder, program.body)
-    if len(builder.rules) > _RAGGED_LIMIT:
-        raise CompileError(f"{program.name} has more than {_RAGGED_LIMIT} ragged sizes")
+    if len(builder.rules) > RAGGED_LIMIT:
+        raise CompileError(f"{program.name} has more than {RAGGED_LIMIT} ragged sizes")
     products: list[KernelSource] = []
     for source, rows in builder.products.values():
         for row in rows:

@@ -101,10 +101,18 @@ def current() -> Device:
     except RuntimeError as fault:
         if isinstance(fault, DeviceError):
             raise
-        # How the bindings say that there is no libcuda.so.1.
         raise DeviceError(
-            f"no GPU can be used: no NVIDIA driver was found ({fault}); `symnet doctor` says more"
+            f"no GPU can be used: {_without_driver(fault)}; `symnet doctor` says more"
         ) from None
+
+
+def _without_driver(fault: RuntimeError) -> str:
+    """Why the bindings found no driver that they can use, in other words than theirs."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "no NVIDIA driver was found (libcuda.so.1)"
+    return f"the NVIDIA driver is not one that the bindings know ({fault})"
 
 
 class DriverDevice:

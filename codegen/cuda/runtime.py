@@ -378,10 +378,12 @@ def _checked(layout: Layout, arrays: Mapping[str, Any]) -> Iterator[Array | View
         if found.shape != shape or found.dtype != buffer.dtype:
             raise BindError(
                 f"{buffer.name} must be a {buffer.dtype} array of shape {shape}, not "
-                f"{found.dtype} of shape {found.shape}"
+                f"{found.dtype} of shape {found.shape}",
+                buffer.name,
             )
         if buffer.name in plan.written and not found.writeable:
-            raise BindError(f"{buffer.name} is written to, and the array given is read-only")
+            told = f"{buffer.name} is written to, and the array given is read-only"
+            raise BindError(told, buffer.name)
         # Stands for it where the arrays of the host are checked.
         hosted[buffer.name] = np.empty(shape, buffer.dtype)
     for buffer, array in zip(plan.given, layout.checked(hosted), strict=True):
@@ -392,4 +394,4 @@ def _view(name: str, array: object) -> View:
     try:
         return view(array)
     except (ValueError, KeyError, TypeError) as fault:
-        raise BindError(f"{name}: {fault}") from None
+        raise BindError(f"{name}: {fault}", name) from None

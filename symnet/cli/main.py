@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from codegen.cache import CacheError
-from codegen.cpu.errors import CompileError
 from symnet.cli import cache, check, derive, doctor, explain, export, train
 from symnet.cli.arguments import WRONG_INPUT, Parser, UsageError, close_match
 from symnet.errors import SymnetError
@@ -33,7 +32,7 @@ INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 FAULT: Final = 70
 """EX_SOFTWARE of sysexits.h: what nobody foresaw."""
-FAULTS: Final = (UsageError, SymnetError, MissingDependency, CacheError, CompileError)
+FAULTS: Final = (UsageError, SymnetError, MissingDependency, CacheError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from symnet.errors import DtypeError, NameClashError, ShapeError, UnknownFunctionError
 from symnet.expr import Attributes, Dtype, Expr, Op, Tangents, make, origin_here, topological
 from symnet.ops.core import BOOL, DTYPES, FLOAT64, default_dtype, dtype_of, operands
+from symnet.room import room_told
 from symnet.sizes import Shape, shape_of, show_shape, size_names
 
 Initialiser = Callable[[tuple[int, ...], np.random.Generator], np.ndarray[Any, Any]]
@@ -138,7 +139,8 @@ def parameter(name: str, shape: object = None, init: object = None, dtype: objec
 
     init: an array, a list, a number (repeated over the shape), an initialiser of `sn.init`, or
     None for zeros. Without a shape the value's own shape is taken. The dtype must be floating
-    point and defaults to `default_dtype`. ShapeError if value and shape differ.
+    point and defaults to `default_dtype`. ShapeError if value and shape differ, OutOfMemoryError if
+    there is no room for it.
     """
     kind = default_dtype.current if dtype is None else dtype_of(dtype)
     if kind.kind != "f":
@@ -155,7 +157,8 @@ def parameter(name: str, shape: object = None, init: object = None, dtype: objec
                 f"parameter {name}: the value is {show_shape(array.shape)}, the shape "
                 f"{show_shape(wanted)} (at {origin_here()})"
             )
-        start = Start(array=np.broadcast_to(array, wanted).astype(kind))
+        with room_told(f"parameter {name} (at {origin_here()})", wanted, kind):
+            start = Start(array=np.broadcast_to(array, wanted).astype(kind))
     leaf = make(PARAMETER, identity=True, name=name, shape=wanted, dtype=str(kind), start=start)
     return _remembered(leaf)
 
@@ -182,7 +185,9 @@ def fixed(shape: Shape, name: str) -> tuple[int, ...]:
 
 def state_leaf(name: str, shape: Shape, dtype: Dtype) -> Expr:
     """What an optimizer remembers from step to step, starting at zeros."""
-    start = Start(array=np.zeros(fixed(shape, name), dtype))
+    wanted = fixed(shape, name)
+    with room_told(f"the state {name}", wanted, dtype):
+        start = Start(array=np.zeros(wanted, dtype))
     return make(STATE, identity=True, name=name, shape=shape, dtype=str(dtype), start=start)
 
 

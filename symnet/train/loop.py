@@ -10,9 +10,12 @@ import numpy as np
 
 from codegen.choice import TRIAL
 from codegen.compile import Options, compile_program
+from codegen.cpu.launch import RAGGED_LIMIT
 from codegen.executables import AnyExecutable
 from codegen.runtime import Outcome
+from symnet.errors import TrainingError
 from symnet.expr import Expr
+from symnet.faults import bind_program, faults_told
 from symnet.guard import watched
 from symnet.lower import Lowered, Training, lower_training
 from symnet.ops.leaves import INPUT, training
@@ -41,7 +44,13 @@ class Compiled:
 def compile_training(
     model: Model, sampled: Sequence[str], shuffle: bool, bound: Expr | None, options: Options
 ) -> Compiled:
-    """Compiles the loop: the step of the model, its histories and its stop tests."""
+    """Compiles the loop: the step of the model, its histories and its stop tests. TrainingError if
+    rows of more named sizes are picked than a loop can count; CompileError."""
+    if len(sampled) > RAGGED_LIMIT:
+        raise TrainingError(
+            f"a step picks rows along at most {RAGGED_LIMIT} named sizes, here along "
+            f"{len(sampled)}: {', '.join(sampled)}; batch_size={{name: None}} takes all of one"
+        )
     outputs = {"loss": model.loss, "rate": model.rate}
     outputs |= {f"metric {name}": value for name, value in model.metrics.items()}
     ends = {"end not finite": not_finite(model.loss)}
@@ -54,7 +63,8 @@ def compile_training(
     shown = {name: step.outputs[name] for name in outputs}
     training = Training(Step(shown, step.updates), tuple(tests), tuple(sampled), shuffle)
     lowered = lower_training(training)
-    executable = compile_program(lowered.program, options)
+    with faults_told():
+        executable = compile_program(lowered.program, options)
     return Compiled(lowered, executable, len(ends), tuple(messages.values()))
 
 
@@ -101,7 +111,7 @@ class Loop:
         free = compiled.executable.plan.free
         known = {name: value for name, value in sizes.items() if name in free}
         self._tests, self._messages = compiled.tests, compiled.messages
-        self.binding = compiled.executable.bind(known, arrays)
+        self.binding = bind_program(compiled.executable, known, arrays, lowered.held)
         self._seconds, self._current = 0.0, True
 
     def run(self, first: int, most: int) -> Chunk:

@@ -15,7 +15,6 @@ from codegen.executables import AnyExecutable
 from codegen.machine import this_machine
 from symnet.compile import (
     Function,
-    faults_told,
     memory_of,
     options_of,
     refuse_unknown,
@@ -25,9 +24,10 @@ from symnet.device_arrays import Fetch, Memory, fetch
 from symnet.diff import Nested, flatten, unflatten
 from symnet.errors import TrainingError
 from symnet.expr import Expr, topological
+from symnet.faults import faults_told
 from symnet.feeds import Bound, Feeds
 from symnet.formula.tree import Formula
-from symnet.held import Held
+from symnet.held import Held, overwrite
 from symnet.lower import Part, listing
 from symnet.ops.leaves import NAMED, training
 from symnet.optim import Optimizer
@@ -347,6 +347,7 @@ class Trainer:
             made.save(path)
         return made
 
+    @faults_told()
     def _parts(self, names: Mapping[Expr, Formula]) -> Sequence[Part]:
         """The kernels of the training as it was last compiled, else of one watched step."""
         if not self._programs:
@@ -394,7 +395,6 @@ class Trainer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes back what `state_dict` gave; TrainingError if names or shapes differ."""
         wanted = {str(leaf.name): array for leaf, array in self._held.items()}
-        given, place = checked_state(state, wanted)
+        given, (self._epoch, self._position, self._steps) = checked_state(state, wanted)
         for name, array in wanted.items():
-            array[...] = given[name]
-        self._epoch, self._position, self._steps = place
+            overwrite(name, array, given[name])
