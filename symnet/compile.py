@@ -104,8 +104,12 @@ def memory_of(options: Options) -> Memory | None:
 
 
 def to_device(array: Any) -> DeviceArray:
-    """A copy of an array on the GPU, of the dtype it has; DeviceError if there is no GPU."""
+    """A copy of an array on the GPU, of the dtype it has; DeviceError if there is no GPU, FeedError
+    for what has no numbers."""
     host = np.asarray(array)
+    if host.dtype.kind not in "biuf":
+        raise FeedError(f"to_device takes an array of numbers, got {host.dtype}")
+    host = host.astype(host.dtype.newbyteorder("="), copy=False)
     with faults_told():
         made = DeviceArray(cuda_placing.memory(), host.shape, host.dtype)
         made.write(host)
@@ -320,7 +324,8 @@ class Function:
         that they came to. Counting those compiles the kernels anew. On a GPU, how the program is
         executed and why, and the registers, shared memory and spills of each kernel."""
         count = len(self.executable.kernels)
-        lines = [f"{count} kernels, {self.compiles} compiled anew", *self._execution()]
+        told = f"{count} kernel{'s' * (count != 1)}, {self.compiles} compiled anew"
+        lines = [told, *self._execution()]
         alone = len(self._images) == 1
         for number, part in enumerate(self.parts, 1):
             sums = f"; finishes {part.products.label}" if part.products is not None else ""

@@ -41,7 +41,7 @@ def faults_told() -> Iterator[None]:
         raise CompileError(str(fault)) from None
     except cuda_placing.DeviceError as fault:
         told = str(fault)
-        more = "; compiling, f.ptx, f.sass and f.explain() need none"
+        more = "; compiling, f.ptx, f.sass, f.explain() and `symnet export` need none"
         raise DeviceError(told + more * told.startswith("no GPU")) from None
 
 

@@ -64,6 +64,21 @@ def test_files_are_written_and_described(
     assert any("rate" in line for line in lines), lines
 
 
+def test_kernels_of_an_export_before_go_and_other_files_stay(model: str, tmp_path: Path):
+    place, others = tmp_path / "out", {"kernel_notes.ptx", "weights.npz"}
+    place.mkdir()
+    for name in (*others, f"kernel_{'0' * 16}.cubin"):
+        (place / name).write_text("")
+    for count, execution in ((1, "launches"), (0, "persistent")):
+        options = ["--cubin", "--execution", execution, "-o", str(place)]
+        assert main(["export", model, *options]) == 0
+        told = json.loads((place / "manifest.json").read_text())
+        files = {kernel["cubin"] for kernel in told["kernels"]}
+        left = {path.name for path in place.iterdir()} - files
+        # Without a manifest, it was no export that wrote what is there.
+        assert left == {*others, "manifest.json", *[f"kernel_{'0' * 16}.cubin"][:count]}
+
+
 def test_only_what_is_asked_for(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert main(["export", model, "--ptx"]) == 0

@@ -235,3 +235,15 @@ def test_a_lost_gpu_is_ours_wherever_arrays_are_looked_at() -> None:
     for attempt in (array.numpy, lambda: array.write(np.zeros(3, np.float32))):
         with pytest.raises(DeviceError, match="error 700"):
             attempt()
+
+
+def test_what_has_no_numbers_is_not_sent_to_a_gpu() -> None:
+    for wrong in ("abc", [object()], np.zeros(2, complex), np.zeros(2, "datetime64[s]")):
+        with pytest.raises(FeedError, match="to_device takes an array of numbers"):
+            sn.to_device(wrong)
+
+
+def test_one_kernel_is_one() -> None:
+    x = sn.input("x", ("N",))
+    assert sn.compile(sn.tanh(x)).explain().startswith("1 kernel, ")
+    assert sn.compile([sn.sum(x), x @ x]).explain().startswith("4 kernels, ")

@@ -19,6 +19,7 @@ Array = np.ndarray[Any, Any]
 
 # After these the context of the process is lost (CUDA Driver API, CUresult).
 _LOST = frozenset({214, 220, 700, 702, *range(709, 721)})
+_HIDDEN = "CUDA_VISIBLE_DEVICES may hide it, `nvidia-smi` says what there is"
 
 
 class DeviceError(RuntimeError):
@@ -121,10 +122,13 @@ class DriverDevice:
 
     def __init__(self, api: Any) -> None:
         self._api = api
-        self._ask("cuInit", 0)
-        (self._count,) = self._ask("cuDeviceGetCount")
+        try:
+            self._ask("cuInit", 0)
+            (self._count,) = self._ask("cuDeviceGetCount")
+        except DeviceError as fault:
+            raise DeviceError(f"no GPU can be used: {fault}; {_HIDDEN}") from None
         if self._count < 1:
-            raise DeviceError("no GPU can be used: the NVIDIA driver sees none")
+            raise DeviceError(f"no GPU can be used: the NVIDIA driver sees none; {_HIDDEN}")
         (self._number,) = self._ask("cuDeviceGet", 0)
         (self._context,) = self._ask("cuDevicePrimaryCtxRetain", self._number)
         with self._entered():

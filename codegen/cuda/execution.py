@@ -98,7 +98,8 @@ def choose(
     launches = _launches(pieces, multiprocessors)
     told = (
         f"a step is estimated at {times[blocks] * 1e6:.1f} us in one kernel of {blocks} "
-        f"block{'s' * (blocks > 1)}, {launches * 1e6:.1f} us as {len(pieces)} launches"
+        f"block{'s' * (blocks > 1)}, {launches * 1e6:.1f} us as {len(pieces)} "
+        f"launch{'es' * (len(pieces) != 1)}"
     )
     if not recordable:
         why = "its sequences stand inside one another, which a graph cannot replay"

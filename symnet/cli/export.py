@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from symnet.step import make_step
 FORMAT: Final = "symnet export 1"
 MANIFEST: Final = "manifest.json"
 RATE: Final = 1e-2
+_KERNEL: Final = re.compile(r"kernel_[0-9a-f]{16}\.(cubin|ptx)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     place = _place(arguments)
     step = _step(arguments)
     place.mkdir(exist_ok=True)
+    _clear(place)
     executable: Any = step.executable
     made = executable.nominal
     told = {
@@ -89,6 +92,14 @@ def _place(arguments: argparse.Namespace) -> Path:
     if not (place.is_dir() or (not place.exists() and place.absolute().parent.is_dir())):
         raise UsageError(f"-o: {place} is no folder to write to")
     return place
+
+
+def _clear(place: Path) -> None:
+    """Removes the kernels of an export before: whoever loads all that are there wants one model."""
+    if (place / MANIFEST).exists():
+        for path in place.iterdir():
+            if _KERNEL.fullmatch(path.name):
+                path.unlink()
 
 
 def _trainer(text: str) -> sn.Trainer:

@@ -5,10 +5,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from codegen.cuda.device import DeviceError, current
+from codegen.cuda.device import DeviceError, DriverDevice, current
 
 STUB = Path(__file__).parent / "driver_stub.c"
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
@@ -111,3 +112,20 @@ def test_without_a_driver_one_error_says_what_to_look_at() -> None:
     current.cache_clear()
     with pytest.raises(DeviceError, match=r"no GPU can be used.*symnet"):
         current()
+
+
+@pytest.mark.parametrize(
+    ("start", "count", "told"),
+    [
+        (100, 0, "cuInit gave error 100: no device is detected"),
+        (0, 0, "the NVIDIA driver sees none"),
+    ],
+)
+def test_a_driver_that_sees_no_gpu_says_what_may_hide_it(start: int, count: int, told: str) -> None:
+    api = SimpleNamespace(
+        cuInit=lambda flags: (start,),
+        cuDeviceGetCount=lambda: (0, count),
+        cuGetErrorString=lambda error: (0, b"no device is detected"),
+    )
+    with pytest.raises(DeviceError, match=f"^no GPU can be used: {told}; CUDA_VISIBLE_DEVICES may"):
+        DriverDevice(api)
