@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import importlib
 import warnings
 from collections.abc import Iterator
 from typing import Final
@@ -15,11 +14,11 @@ import numpy as np
 
 from codegen.cpu.errors import CompileError
 from codegen.cuda.pieces import NVJITLINK, NVVM, PIP, needed
+from codegen.lazy import numba_cuda
 
 # numba-cuda 0.30 looks for each of these when it first compiles, to offer it in kernels; NumPy 2.4
 # has the first two no more, 2.5 none (NumPy release notes, "Expired deprecations").
 _GONE: Final = {"trapz": "trapezoid", "in1d": "isin", "row_stack": "vstack"}
-_NUMBA: Final = "numba.cuda.descriptor"
 
 
 @functools.cache
@@ -36,7 +35,7 @@ def compilers() -> None:
         # Of a package that is as it is.
         warnings.simplefilter("ignore")
         try:
-            target = importlib.import_module(_NUMBA).cuda_target
+            target = numba_cuda.cuda_target
             # What a first compilation would load: all that kernels may call.
             target.typing_context.refresh()
             target.target_context.refresh()

@@ -64,7 +64,7 @@ def test_a_library_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):
 
 
 def test_packages_that_do_not_fit_one_another_are_one_error(monkeypatch):
-    monkeypatch.setattr(loading, "_NUMBA", "numba.cuda.no_such_module")
+    monkeypatch.setattr(loading, "numba_cuda", Lazy("numba.cuda.no_such_module"))
     with pytest.raises(CompileError, match=r"numba-cuda cannot be loaded.*no_such_module"):
         loading.compilers.__wrapped__()
 
@@ -74,6 +74,7 @@ ELSEWHERE = """
 import sys
 from pathlib import Path
 from codegen.cuda import loading, pieces
+from codegen.lazy import Lazy
 
 real = pieces.needed
 loading.needed = lambda piece: Path(sys.argv[1]) if piece is pieces.NVVM else real(piece)
