@@ -11,6 +11,7 @@ import pytest
 
 from codegen.cpu.errors import CompileError
 from codegen.cuda import loading, pieces
+from codegen.lazy import Lazy
 from tests.cuda.texts import TEXT
 
 # NumPy 2.5 has none of these names.
@@ -74,7 +75,6 @@ ELSEWHERE = """
 import sys
 from pathlib import Path
 from codegen.cuda import loading, pieces
-from codegen.lazy import Lazy
 
 real = pieces.needed
 loading.needed = lambda piece: Path(sys.argv[1]) if piece is pieces.NVVM else real(piece)
