@@ -25,7 +25,7 @@ from itertools import pairwise
 import numpy as np
 
 from codegen.machine import this_machine
-from tests.bench.workloads import Workload
+from tests.bench.workloads import Workload, weights_of
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,8 @@ def operations(workload: Workload) -> float:
     streams = 4 if workload.kind == "residual" else 1
     rows = workload.rows / workload.steps
     products = sum(a * b * (2 if place == 0 else 3) for place, (a, b) in enumerate(pairs))
-    one = 2 * rows * streams * products + update * weights(workload)
+    one = 2 * rows * streams * products + update * weights_of(workload)
     return float(workload.replicas * one)
-
-
-def weights(workload: Workload) -> int:
-    """How many numbers one network learns."""
-    if workload.kind == "update":
-        return workload.widths[0]
-    return sum(a * b + b for a, b in pairwise(workload.widths))
 
 
 def working_set(workload: Workload) -> int:
@@ -67,10 +60,10 @@ def working_set(workload: Workload) -> int:
     size = np.dtype(workload.dtype).itemsize
     copies = 3 if workload.optimizer == "Adam" else 1
     if workload.kind == "update":
-        return size * (copies + 1) * weights(workload)
+        return size * (copies + 1) * weights_of(workload)
     streams = 4 if workload.kind == "residual" else 1
     active = 2 * streams * workload.batch * sum(workload.widths)
-    return int(size * workload.replicas * (copies * weights(workload) + active))
+    return int(size * workload.replicas * (copies * weights_of(workload) + active))
 
 
 def traffic(workload: Workload) -> float:
@@ -79,13 +72,13 @@ def traffic(workload: Workload) -> float:
     held = machine.level2 * machine.cores
     moved = 6 if workload.optimizer == "Adam" else 2
     if workload.kind == "update":
-        return float(size * (moved + 1) * weights(workload))
+        return float(size * (moved + 1) * weights_of(workload))
     data = size * workload.rows * workload.widths[0]
     rows = size * workload.widths[0] * workload.rows / workload.steps * workload.replicas
     # Replicas run one after another, so that each has the caches for itself.
     alone = working_set(workload) / workload.replicas
     bound = 0.0 if alone + data <= held else rows
-    return bound + (size * (moved + 2) * weights(workload) if alone > held else 0.0)
+    return bound + (size * (moved + 2) * weights_of(workload) if alone > held else 0.0)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,9 @@ def _timed(result: Result, column: str) -> str:
     if timing is None:
         return next((one.shown for one in result.of(column)), "not run")
     threads = f" {timing.form.threads}t" if timing.form.threads else ""
-    return f"{_number(timing.median)} ({_number(timing.quartile)}){threads}"
+    which = timing.form.kind.partition(" ")[2]
+    shown = f"{_number(timing.median)} ({_number(timing.quartile)}){threads}"
+    return f"{shown} {which}" if which else shown
 
 
 def _ratio(above: float | None, below: float | None, goal: float | None, most: bool) -> str:

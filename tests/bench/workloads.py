@@ -140,6 +140,13 @@ BY_NAME = {workload.name: workload for workload in WORKLOADS}
 NAMES = (*BY_NAME, "sweep")
 
 
+def weights_of(workload: Workload) -> int:
+    """How many numbers one network learns."""
+    if workload.kind == "update":
+        return workload.widths[0]
+    return sum(a * b + b for a, b in itertools.pairwise(workload.widths))
+
+
 def start_of(widths: tuple[int, ...]) -> list[Array]:
     """Starting weights by Glorot's rule, where each library draws its own."""
     random, arrays = np.random.default_rng(0), []
