@@ -19,6 +19,8 @@ what one costs two workers that do nothing else.
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,6 +42,22 @@ class Rates:
     near: float
     far: float
     barrier: float
+
+
+def summary(rounds: Sequence[Rates]) -> Rates:
+    """The rates of several rounds. The processor's own are those of the best round, since others
+    can only take from them. Memory is shared with whoever else is on the host and is faster in one
+    minute than in the next: of that the median, as of the times it is held against."""
+
+    def of(name: str) -> list[float]:
+        return [getattr(rates, name) for rates in rounds]
+
+    return Rates(
+        *(max(of(name)) for name in ("float32", "float64", "blas32", "blas64")),
+        near=statistics.median(of("near")),
+        far=statistics.median(of("far")),
+        barrier=min(of("barrier")),
+    )
 
 
 def operations(workload: Workload) -> float:

@@ -6,13 +6,13 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from tests.bench.floor import Floor, Rates, floor, operations, traffic
+from tests.bench.floor import Floor, Rates, floor, operations, summary, traffic
 from tests.bench.worker import Failed, Form, Worker
 from tests.bench.workloads import Workload
 
@@ -197,7 +197,7 @@ def measure(workload: Workload, running: dict[Form, Worker], rounds: int, second
 def _rounds(
     timings: list[Timing], running: dict[Form, Worker], epochs: dict[Form, int], rounds: int
 ) -> Rates:
-    """Fills the timings; the machine's rates are the medians of the same rounds."""
+    """Fills the timings; the machine's rates are those of the same rounds."""
     rates: list[Rates] = []
     active = [one for one in timings if one.form in epochs]
     for number in range(rounds):
@@ -208,8 +208,7 @@ def _rounds(
         active = [one for one in active if not one.missing]
         if number + 1 == TRIALS:
             active = _fastest(active)
-    median = np.median([astuple(one) for one in rates], axis=0)
-    return Rates(*median.tolist())
+    return summary(rates)
 
 
 def _fastest(active: list[Timing]) -> list[Timing]:
