@@ -1,11 +1,12 @@
 """The workloads in PyTorch: eager with the fused optimizer, and compiled steps.
 
 Data stays in memory, an epoch's rows are gathered at once, and no loss is read inside an epoch.
-Eager comes in two forms: with torch.optim, and with the operations that it calls, called directly,
-which spares a small network up to a third of a step. A compiled step is one graph: loss, gradient
-(torch.func) and the optimizer's formula, for a compiled graph writes the same sums in fewer loops
-than it would around the fused optimizer. Where a step is short, one graph holds several, which
-spares up to a third of it again, and no guard is looked at once all graphs have run.
+Eager is with torch.optim, as users write it. Direct is the same with the private operations that
+torch.optim calls, called directly, which spares a small network up to a third of a step. A compiled
+step is one graph: loss, gradient (torch.func) and the optimizer's formula, for a compiled graph
+writes the same sums in fewer loops than it would around the fused optimizer. Where a step is short,
+one graph holds several, which spares up to a third of it again, and no guard is looked at once all
+graphs have run.
 """
 
 from __future__ import annotations
@@ -289,7 +290,7 @@ class Update:
         weight.grad = torch.from_numpy(workload.arrays()[1])
         self._weight, self._compiled = weight, None
         self._optimizer = torch.optim.Adam([weight], lr=workload.rate, fused=True)
-        self._fused = fused_state([weight]) if kind == "eager direct" else None
+        self._fused = fused_state([weight]) if kind == "direct" else None
         if kind == "compile":
             self._moments = Moments(workload, [weight.detach()])
             self._compiled = torch.compile(self._graph, fullgraph=True, dynamic=False)
@@ -324,11 +325,11 @@ class Update:
 def make(
     workload: Workload, start: list[Array] | None, threads: int | None, kind: str
 ) -> Training | Update:
-    """The workload, ready to train from the given weights; kind: eager, eager direct, compile."""
+    """The workload, ready to train from the given weights; kind: eager, direct, compile."""
     if threads:
         torch.set_num_threads(threads)
     begin = [np.array(array) for array in start or ()]
     torch.compiler.reset()
     if workload.kind == "update":
         return Update(workload, begin, kind)
-    return {"eager": Eager, "eager direct": Direct, "compile": Compiled}[kind](workload, begin)
+    return {"eager": Eager, "direct": Direct, "compile": Compiled}[kind](workload, begin)

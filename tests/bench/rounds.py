@@ -21,7 +21,7 @@ MACHINE = Form("machine", "", 0)
 FORMS = (
     OURS,
     *(Form("torch", "eager", threads) for threads in (1, 2)),
-    *(Form("torch", "eager direct", threads) for threads in (1, 2)),
+    *(Form("torch", "direct", threads) for threads in (1, 2)),
     *(Form("torch", "compile", threads) for threads in (1, 2)),
     *(Form("jax", "scan", threads) for threads in (1, 2)),
     *(Form("pytensor", "", threads) for threads in (1, 2)),

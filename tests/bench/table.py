@@ -8,8 +8,13 @@ from tests.bench.floor import operations, traffic
 from tests.bench.processes import Started, fastest
 from tests.bench.rounds import Result
 
-COLUMNS = ("symnet", "torch eager", "torch compile", "jax scan", "pytensor", "micrograd")
-RATIOS = ("eager/symnet", "compile/symnet", "jax/symnet", "pytensor/symnet", "symnet/floor")
+COLUMNS = (
+    "symnet", "torch eager", "torch direct", "torch compile", "jax scan", "pytensor", "micrograd",
+)
+RATIOS = (
+    "eager/symnet", "direct/symnet", "compile/symnet", "jax/symnet", "pytensor/symnet",
+    "symnet/floor",
+)
 NEEDS = (
     "operations", "GFLOP/s", "us", "BLAS us", "bytes beyond L2", "GB/s", "us",
     "barriers", "us", "floor us",
@@ -38,9 +43,7 @@ def _timed(result: Result, column: str) -> str:
     if timing is None:
         return next((one.shown for one in result.of(column)), "not run")
     threads = f" {timing.form.threads}t" if timing.form.threads else ""
-    which = timing.form.kind.partition(" ")[2]
-    shown = f"{_number(timing.median)} ({_number(timing.quartile)}){threads}"
-    return f"{shown} {which}" if which else shown
+    return f"{_number(timing.median)} ({_number(timing.quartile)}){threads}"
 
 
 def _ratio(above: float | None, below: float | None, goal: float | None, most: bool) -> str:
@@ -59,6 +62,7 @@ def _row(result: Result) -> list[str]:
         *(_timed(result, column) for column in COLUMNS),
         _number(result.floor.whole),
         _ratio(medians["torch eager"], ours, goals.eager, False),
+        _ratio(medians["torch direct"], ours, None, False),
         _ratio(medians["torch compile"], ours, None, False),
         _ratio(medians["jax scan"], ours, goals.jax, False),
         _ratio(medians["pytensor"], ours, None, False),

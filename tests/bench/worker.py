@@ -32,8 +32,7 @@ MODULES = {
 
 @dataclass(frozen=True)
 class Form:
-    """A library, how it runs (eager, compile, scan ...; after a space what of it) and on how many
-    threads; 0: its default."""
+    """A library, how it runs (eager, compile, scan ...) and on how many threads; 0: its default."""
 
     library: str
     kind: str
@@ -42,11 +41,10 @@ class Form:
     @property
     def column(self) -> str:
         """What of several forms the fastest stands for."""
-        return f"{self.library} {self.kind.partition(' ')[0]}".strip()
+        return f"{self.library} {self.kind}".strip()
 
     def __str__(self) -> str:
-        name = f"{self.library} {self.kind}".strip()
-        return f"{name}, {self.threads} threads" if self.threads else name
+        return f"{self.column}, {self.threads} threads" if self.threads else self.column
 
 
 def environment(threads: int) -> dict[str, str]:
