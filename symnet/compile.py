@@ -74,8 +74,7 @@ def starting_values_of(step: Step, seed: int) -> dict[Expr, Array]:
     """Arrays for every parameter and state of a step, as the seed starts them."""
     return {
         leaf: np.zeros((), leaf.dtype) if leaf.op is STEP else starting_value(leaf, seed)
-        for leaf in step.leaves().values()
-        if leaf.op is not INPUT
+        for leaf in step.held
     }
 
 
