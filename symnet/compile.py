@@ -79,10 +79,10 @@ def starting_values_of(step: Step, seed: int) -> dict[Expr, Array]:
     """Arrays for every parameter and state of a step, as the seed starts them; OutOfMemoryError if
     they are too large."""
     found = {}
-    for leaf in step.leaves().values():
+    for leaf in step.held:
         if leaf.op is STEP:
             found[leaf] = np.zeros((), leaf.dtype)
-        elif leaf.op is not INPUT:
+        else:
             shape = tuple(int(size) for size in leaf.shape)
             with room_told(f"{leaf.name} (made at {leaf.origin})", shape, leaf.dtype):
                 found[leaf] = starting_value(leaf, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from symnet.errors import DtypeError, GraphError, NameClashError, ShapeError
 from symnet.expr import Expr, topological
@@ -28,6 +29,11 @@ class Step:
     def roots(self) -> list[Expr]:
         """Every expression it computes, outputs first."""
         return [*self.outputs.values(), *(value for _, value in self.updates)]
+
+    @cached_property
+    def held(self) -> tuple[Expr, ...]:
+        """Its parameters and state, in topological order; NameClashError as from `leaves`."""
+        return tuple(leaf for leaf in self.leaves().values() if leaf.op is not INPUT)
 
     def leaves(self, others: Sequence[Expr] = ()) -> dict[str, Expr]:
         """Inputs, parameters and state by name, in topological order, those of other expressions
