@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from codegen import cache
+from codegen import cache, crew
 from codegen.check import check
 from codegen.collector import uncollected
 from codegen.cpu import launch as tables
@@ -89,8 +89,9 @@ def _for_the_cpu(
     program: Program, stages: tuple[tuple[str, Program], ...], options: Options
 ) -> Executable:
     launch = tables.launch(program)
-    kernels = [cache.kernel(source.text) for source in launch.loaded]
-    driver = cache.kernel(_DRIVER.read_text())
+    texts = [source.text for source in launch.loaded]
+    # The crew's own will be wanted by the first run.
+    *kernels, driver, _ = cache.kernels([*texts, _DRIVER.read_text(), crew.TEXT.read_text()])
     table = np.array(launch.rows, np.int64).reshape(len(launch.rows), tables.ROW)
     calls = table[:, 0] == tables.CALL
     addresses = np.array([kernel.loaded.address for kernel in kernels], np.int64)
