@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 
 from codegen import store
 from codegen.cpu.loader import Loaded, load
-from codegen.lazy import jit
+from codegen.lazy import jit, metadata
 from codegen.machine import this_machine
 from codegen.store import LIMIT as LIMIT
 from codegen.store import CacheError as CacheError
@@ -132,7 +131,7 @@ def _fingerprint() -> str:
     parts = [
         machine.name,
         machine.features,
-        *(importlib.metadata.version(name) for name in ("numba", "llvmlite")),
+        *(metadata.version(name) for name in ("numba", "llvmlite")),
         # What an object contains parts of, besides the text it was compiled from.
         *(path.read_text() for path in sorted(here.glob("*.py"))),
     ]

@@ -1,4 +1,5 @@
-"""Modules that load when first used: a warm start reads objects and never needs Numba."""
+"""Modules that load when first used: a warm start reads objects and never needs Numba, and who only
+imports reads nothing."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ def module(lazy: Lazy) -> Any:
 
 
 llvm: Final = Lazy("llvmlite.binding")
+metadata: Final = Lazy("importlib.metadata")
 jit: Final = Lazy("codegen.cpu.jit")
 cuda_compiler: Final = Lazy("codegen.cuda.compiler")
 driver: Final = Lazy("cuda.bindings.driver")
