@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from codegen import store
 from codegen.cpu.loader import Loaded, load
-from codegen.lazy import jit
+from codegen.lazy import jit, metadata
 from codegen.machine import this_machine
 from codegen.store import LIMIT as LIMIT
 from codegen.store import CacheError as CacheError
@@ -77,9 +76,23 @@ def forget() -> None:
 
 def kernel(text: str) -> Kernel:
     """The kernel of a text: from memory, from disk, or compiled and stored."""
-    key = key_of(text)
-    loaded, fresh = once(key, lambda: _find(key, text))
-    return Kernel(key, text, loaded, fresh)
+    return kernels([text])[0]
+
+
+def kernels(texts: Sequence[str]) -> list[Kernel]:
+    """The kernels of texts. Those that neither memory nor disk holds are compiled side by side, on
+    as many cores as there are; none is stored if one of them cannot be compiled."""
+    wanted = {key_of(text): text for text in texts}
+    with _memory.lock:
+        absent = {key: text for key, text in wanted.items() if key not in _memory.found}
+        absent = {key: text for key, text in absent.items() if not _recalled(key)}
+        if absent:
+            _compile(absent)
+        return [
+            Kernel(key, text, _memory.found[key], absent.pop(key, None) is not None)
+            for text in texts
+            for key in [key_of(text)]
+        ]
 
 
 def holds(key: str) -> bool:
@@ -118,7 +131,7 @@ def _fingerprint() -> str:
     parts = [
         machine.name,
         machine.features,
-        *(importlib.metadata.version(name) for name in ("numba", "llvmlite")),
+        *(metadata.version(name) for name in ("numba", "llvmlite")),
         # What an object contains parts of, besides the text it was compiled from.
         *(path.read_text() for path in sorted(here.glob("*.py"))),
     ]
@@ -129,15 +142,26 @@ def _symbol(key: str) -> str:
     return f"kernel_{key[:16]}"
 
 
-def _find(key: str, text: str) -> tuple[Loaded, bool]:
+def _recalled(key: str) -> bool:
+    """Whether the disk holds the kernel, which then is in memory."""
     stored = _whole(store.read(key, store.OBJECT))
-    if stored is not None:
-        store.used(key, store.OBJECT)
-        return load(stored, _symbol(key)), False
-    made = bytes(jit.compile_text(text, _symbol(key)))
-    content = b"\n".join((_MAGIC, hashlib.sha256(made).hexdigest().encode(), made))
-    store.keep(key, {".py": text.encode(), store.OBJECT: content})
-    return load(made, _symbol(key)), True
+    if stored is None:
+        return False
+    store.used(key, store.OBJECT)
+    _memory.found[key] = load(stored, _symbol(key))
+    return True
+
+
+def _compile(absent: Mapping[str, str]) -> None:
+    """Compiles texts by key, stores them, and loads them into memory."""
+    named = {_symbol(key): text for key, text in absent.items()}
+    objects = jit.compile_texts(named, this_machine().cores)
+    for key, text in absent.items():
+        made = objects[_symbol(key)]
+        content = b"\n".join((_MAGIC, hashlib.sha256(made).hexdigest().encode(), made))
+        store.keep(key, {".py": text.encode(), store.OBJECT: content})
+        _memory.found[key] = load(made, _symbol(key))
+        _memory.compiled += 1
 
 
 def _whole(content: bytes | None) -> bytes | None:

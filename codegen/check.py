@@ -5,7 +5,7 @@ A check is a function from a statement and its scope, or from the program, to fa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from codegen.declarations import DECLARATION_CHECKS, DTYPES
@@ -49,6 +49,10 @@ COMPARISONS = ("less", "less_equal", "equal", "not_equal")
 LOGICAL = ("logical_and", "logical_or", "logical_not")
 
 
+KINDS: tuple[type, ...] = (Loop, Let, Store, Yield, Contraction, Until, Barrier)
+StatementCheck = Callable[[Statement, "Scope"], Iterator[str]]
+
+
 class ProgramError(ValueError):
     """A program breaks a rule; the message names the rule and prints the statement."""
 
@@ -60,6 +64,7 @@ class Scope:
 
     buffers: Mapping[str, Buffer]
     sizes: set[str]
+    rules: Mapping[type, tuple[StatementCheck, ...]]
     axes: set[str] = field(default_factory=set)
     locals: dict[str, Dtype] = field(default_factory=dict)
     loop: Loop | None = None
@@ -70,6 +75,7 @@ class Scope:
     # What the statement at hand holds itself, which most checks look at.
     nodes: list[Scalar] = field(default_factory=list)
     refs: list[Ref] = field(default_factory=list)
+    touched: list[str] = field(default_factory=list)
 
 
 def check(program: Program) -> None:
@@ -78,7 +84,8 @@ def check(program: Program) -> None:
         for fault in whole(program):
             raise ProgramError(f"{program.name}: {fault}")
     known = {rule.name for rule in program.sizes}
-    _check_body(program.body, Scope(index_buffers(program), known))
+    rules = {kind: tuple(one for one in STATEMENT_CHECKS if kind in LOOK_AT[one]) for kind in KINDS}
+    _check_body(program.body, Scope(index_buffers(program), known, rules))
 
 
 def _check_body(body: tuple[Statement, ...], scope: Scope) -> None:
@@ -89,7 +96,9 @@ def _check_body(body: tuple[Statement, ...], scope: Scope) -> None:
             scope.locals = {}
         scope.nodes = [node for scalar in scalars_of(statement) for node in nodes(scalar)]
         scope.refs = list(refs_of(statement))
-        for forbid in STATEMENT_CHECKS:
+        whole = isinstance(statement, Contraction)
+        scope.touched = buffers_of(statement) if whole else [ref.buffer for ref in scope.refs]
+        for forbid in scope.rules[type(statement)]:
             for fault in forbid(statement, scope):
                 raise ProgramError(f"{fault}, in\n{show_statement(statement)}")
         if isinstance(statement, Loop):
@@ -127,7 +136,7 @@ def _check_contraction(statement: Contraction, scope: Scope) -> None:
 
 
 def unknown_buffer(statement: Statement, scope: Scope) -> Iterator[str]:
-    for name in buffers_of(statement):
+    for name in scope.touched:
         if name not in scope.buffers:
             yield f"there is no buffer {name}"
 
@@ -316,7 +325,7 @@ def ragged_inside_a_tile(statement: Statement, scope: Scope) -> Iterator[str]:
 
 
 def tile_buffer_shared(statement: Statement, scope: Scope) -> Iterator[str]:
-    for name in buffers_of(statement):
+    for name in scope.touched:
         if scope.buffers[name].scope == "tile":
             owner = scope.tile_buffers.setdefault(name, scope.kernel)
             if owner != scope.kernel:
@@ -352,10 +361,30 @@ def contraction_body(statement: Statement, scope: Scope) -> Iterator[str]:
             yield f"a contraction stores into {inner.ref.buffer}, which it reads"
 
 
-STATEMENT_CHECKS = (
-    unknown_buffer, rank_mismatch, index_not_integer, axis_not_in_scope, axis_bound_twice,
-    unknown_size, unknown_function, local_not_bound, name_bound_twice, dtype_mismatch_of_access,
-    dtype_mismatch_of_apply, yield_out_of_place, wrong_carriers, until_out_of_place,
-    barrier_inside_a_tile, nested_tile, ragged_inside_a_tile, tile_buffer_shared,
-    contraction_letters, contraction_body,
-)  # fmt: skip
+_VALUED = (Let, Store, Yield)
+_READING = (*_VALUED, Until)
+_TOUCHING = (*_READING, Contraction)
+LOOK_AT: Mapping[StatementCheck, tuple[type, ...]] = {
+    unknown_buffer: _TOUCHING,
+    rank_mismatch: _READING,
+    index_not_integer: _READING,
+    axis_not_in_scope: _READING,
+    axis_bound_twice: (Loop, Contraction),
+    unknown_size: KINDS,
+    unknown_function: _VALUED,
+    local_not_bound: _VALUED,
+    name_bound_twice: (Let, Loop, Contraction),
+    dtype_mismatch_of_access: _VALUED,
+    dtype_mismatch_of_apply: _VALUED,
+    yield_out_of_place: (Yield, Loop),
+    wrong_carriers: (Loop,),
+    until_out_of_place: (Until,),
+    barrier_inside_a_tile: (Barrier,),
+    nested_tile: (Loop,),
+    ragged_inside_a_tile: (Loop,),
+    tile_buffer_shared: _TOUCHING,
+    contraction_letters: (Contraction,),
+    contraction_body: (Contraction,),
+}
+"""The kinds of statement that each check has something to say about, in the order of the checks."""
+STATEMENT_CHECKS = tuple(LOOK_AT)

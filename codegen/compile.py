@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from codegen import cache
+from codegen import cache, crew
 from codegen.check import check
+from codegen.collector import uncollected
 from codegen.cpu import launch as tables
 from codegen.cpu.errors import CompileError
 from codegen.executables import AnyExecutable
@@ -67,23 +65,10 @@ def compile_program(program: Program, options: Options = _DEFAULT) -> AnyExecuta
 
     ProgramError if the program breaks a rule of the IR; CompileError if it cannot become code.
     """
-    with _uncollected():
+    with uncollected():
         check(program)
         stages = (("given", program), *optimise(program))
         return assemble(stages, options)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without Python's collector of cycles: passes make many values and no cycles, and to look for
-    those in all that lives took a third of the time, and more the larger a program is."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def assemble(
@@ -104,8 +89,9 @@ def _for_the_cpu(
     program: Program, stages: tuple[tuple[str, Program], ...], options: Options
 ) -> Executable:
     launch = tables.launch(program)
-    kernels = [cache.kernel(source.text) for source in launch.loaded]
-    driver = cache.kernel(_DRIVER.read_text())
+    texts = [source.text for source in launch.loaded]
+    # The crew's own will be wanted by the first run.
+    *kernels, driver, _ = cache.kernels([*texts, _DRIVER.read_text(), crew.TEXT.read_text()])
     table = np.array(launch.rows, np.int64).reshape(len(launch.rows), tables.ROW)
     calls = table[:, 0] == tables.CALL
     addresses = np.array([kernel.loaded.address for kernel in kernels], np.int64)

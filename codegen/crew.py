@@ -14,7 +14,7 @@ import numpy.typing as npt
 from codegen import cache
 from codegen.cache import Kernel
 
-_TEXT = Path(__file__).parent / "cpu" / "crew_kernel.py"
+TEXT = Path(__file__).parent / "cpu" / "crew_kernel.py"
 _LINE = 16
 _NAPS = 500
 """Of a tenth of a millisecond: how long a worker stays when there is nothing to do."""
@@ -62,7 +62,7 @@ class _Posts:
         first = -int(memory.__array_interface__["data"][0]) % 128 // 8
         self.words: npt.NDArray[np.int64] = memory[first : first + _LINE * (most + 1)]
         self.order = self.words[_LINE * most :]
-        self._kernel: Kernel = cache.kernel(_TEXT.read_text())
+        self._kernel: Kernel = cache.kernel(TEXT.read_text())
         address = self._kernel.loaded.address
         self._numbers = np.array([most, _NAPS], np.int64)
         self._cells = np.array([self.words.ctypes.data, address], np.int64)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from codegen.scalar import Dtype, Local, Ref, Scalar, at
+from codegen.scalar import Counted, Dtype, Local, Ref, Scalar, at
 
 Extent = int | str
 """A fixed number of iterations, or the name of a run-time size."""
@@ -105,7 +105,7 @@ Order = Any | Tree | Sequence
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class Loop(Counted):
     """The axis runs over start, start + 1, ..., start + extent - 1."""
 
     axis: str
@@ -144,7 +144,7 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
-class Contraction:
+class Contraction(Counted):
     """For each choice of `letters`, whose first is the outermost: `result` is bound to the sum over
     the terms of the sum over all other letters of left * right; then the body (Lets and Stores)
     runs with the letters as its axes. `tile` counts the first letter's values in one tile."""

@@ -1,4 +1,5 @@
-"""Modules that load when first used: a warm start reads objects and never needs Numba."""
+"""Modules that load when first used: a warm start reads objects and never needs Numba, and who only
+imports reads nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ def module(lazy: Lazy) -> Any:
 
 
 llvm: Final = Lazy("llvmlite.binding")
+metadata: Final = Lazy("importlib.metadata")
 jit: Final = Lazy("codegen.cpu.jit")
+numba_cuda: Final = Lazy("numba.cuda.descriptor")
 cuda_compiler: Final = Lazy("codegen.cuda.compiler")
 driver: Final = Lazy("cuda.bindings.driver")
 cuda_runtime: Final = Lazy("codegen.cuda.runtime")

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import copysign
 
 Dtype = str
 """One of float32, float64, int32, int64, bool."""
@@ -21,10 +22,21 @@ FLOATS: tuple[Dtype, ...] = ("float32", "float64")
 INTEGERS: tuple[Dtype, ...] = ("int32", "int64")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Constant:
+    """Equal where the values are, but 0.0 is not -0.0: one cannot stand for the other."""
+
     value: float | int | bool
     dtype: Dtype
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Constant):
+            return NotImplemented
+        same = self.value == other.value and self.dtype == other.dtype
+        return same and (self.value != 0 or copysign(1, self.value) == copysign(1, other.value))
+
+    def __hash__(self) -> int:
+        return hash((self.value, self.dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +110,15 @@ class Load:
     dtype: Dtype
 
 
+class Counted:
+    """Keeps the number of its nodes, once somebody has counted them."""
+
+    __slots__ = ("_count",)
+    _count: int
+
+
 @dataclass(frozen=True, slots=True)
-class Apply:
+class Apply(Counted):
     """One row of the intrinsics table applied to scalars.
 
     `select(condition, a, b)` evaluates only the branch taken: a load there may be out of bounds

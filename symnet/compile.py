@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.collector import uncollected
 from codegen.compile import PRECISIONS, TARGETS, Options, compile_program
 from codegen.executables import AnyBinding
 from codegen.lazy import cuda_placing
@@ -387,9 +388,10 @@ def compile(
     pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates or ())
     nodes = flatten(outputs)
     values = [value for _, value in pairs]
-    if stabilize:
-        stable = stabilized([*nodes, *values])
-        nodes, values = stable[: len(nodes)], stable[len(nodes) :]
-    names = {f"{place}": node for place, node in enumerate(nodes)}
-    step = make_step(names, list(zip((leaf for leaf, _ in pairs), values, strict=True)))
-    return Function(outputs, step, options, seed)
+    with uncollected():
+        if stabilize:
+            stable = stabilized([*nodes, *values])
+            nodes, values = stable[: len(nodes)], stable[len(nodes) :]
+        names = {f"{place}": node for place, node in enumerate(nodes)}
+        step = make_step(names, list(zip((leaf for leaf, _ in pairs), values, strict=True)))
+        return Function(outputs, step, options, seed)

@@ -123,7 +123,7 @@ class Expr:
         hint = f"; write sn.{name}(x, ...)" if name in Expr.dispatch else ""
         raise AttributeError(f"an expression has no attribute {name!r}{hint}", name=name, obj=self)
 
-    # By identity, and without a call of Python's.
+    # By identity, as it is without __eq__; every set and dict of the graph asks for it.
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
@@ -283,7 +283,7 @@ def layer_scope(name: str) -> Iterator[None]:
 def origin_here() -> Origin:
     """The innermost frame that is not symnet's own."""
     frame = sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] == "symnet":
+    while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith("symnet."):
         frame = frame.f_back
     return Origin(frame.f_code.co_filename, frame.f_lineno, _layer.get())
 
@@ -327,15 +327,21 @@ def topological(outputs: Iterable[Expr]) -> list[Expr]:
     """Every node the outputs depend on, operands before users, in a deterministic order."""
     order: list[Expr] = []
     seen: set[Expr] = set()
-    stack: list[tuple[Expr, bool]] = [(node, False) for node in reversed(list(outputs))]
+    # Below a None waits a node all of whose operands have been seen to.
+    stack: list[Expr | None] = list(reversed(list(outputs)))
     while stack:
-        node, done = stack.pop()
-        if done:
+        node = stack.pop()
+        if node is None:
+            node = stack.pop()
+            assert node is not None
             order.append(node)
         elif node not in seen:
             seen.add(node)
-            stack.append((node, True))
-            stack.extend((arg, False) for arg in reversed(node.args) if arg not in seen)
+            if node.args:
+                stack += (node, None)
+                stack += [arg for arg in reversed(node.args) if arg not in seen]
+            else:
+                order.append(node)
     return order
 
 

@@ -11,7 +11,7 @@ import symnet as sn
 from codegen.check import check
 from codegen.cpu.launch import launch
 from codegen.ir import Program
-from codegen.passes import optimise
+from codegen.passes import alike, optimise
 from symnet.lower import Training, lower_training
 from symnet.step import make_step
 from symnet.train.model import build
@@ -34,6 +34,8 @@ def compiled(depth: int) -> Callable[[], object]:
     program = lowered(depth)
 
     def run() -> None:
+        # Nothing is remembered of an earlier run of the same depth.
+        alike.forget()
         check(program)
         launch(optimise(program)[-1][1])
 

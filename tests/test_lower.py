@@ -378,3 +378,10 @@ def test_the_slope_of_tanh_is_made_beside_it():
     assert "sech_squared" in show_statement(holder)
     assert show(fused).count("sech_squared(") == 1
     assert "exp(" not in show(fused)
+
+
+def test_zero_and_minus_zero_are_two_constants():
+    x = sn.input("x", ("N",), "float64")
+    outputs = [sn.exp(x) * 0.0, sn.exp(x) * -0.0, sn.where(x > 0, 0.0, x), sn.where(x > 0, -0.0, x)]
+    signs = [np.signbit(value).tolist() for value in sn.compile(outputs)(x=[1.0, 2.0])]
+    assert signs == [[False] * 2, [True] * 2, [False] * 2, [True] * 2]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 import importlib.util
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.abc import InspectLoader
 from types import CodeType, ModuleType
@@ -23,9 +24,21 @@ from numba.core.registry import cpu_target
 
 from codegen.cpu.errors import CompileError
 from codegen.cpu.kinds import Untranslated
-from codegen.cpu.loader import SYMBOLS, target_machine
+from codegen.cpu.loader import new_target_machine
+from codegen.cpu.objects import (
+    ALL,
+    FEW,
+    NONE,
+    SCALAR,
+    Objects,
+    Written,
+    optimised,
+    unknown_functions,
+)
 from codegen.cpu.translate import translated
 
+_LLVM = "def llvm("
+"""What stands in the texts that write LLVM code themselves."""
 _WORDS = types.CPointer(types.intp)
 _SIGNATURE = types.void(types.intp, types.intp, _WORDS, _WORDS)
 _RESTRICTED = {
@@ -70,17 +83,33 @@ def compile_text(text: str, symbol: str) -> bytes:
     CompileError if Numba refuses the text, or if the object would need a function that a loaded
     object cannot be given.
     """
-    assembled = _assembled(text, symbol)
-    unknown = _unknown(assembled)
-    if unknown:
-        raise CompileError(f"kernel {symbol} calls {', '.join(unknown)}, which may not be\n{text}")
-    return bytes(target_machine().emit_object(assembled))
+    return compile_texts({symbol: text}, 1)[symbol]
+
+
+def compile_texts(texts: Mapping[str, str], threads: int) -> dict[str, bytes]:
+    """The object files of texts by symbol, made by so many threads. Raises what `compile_text`
+    does, and then makes none."""
+    with Objects(min(threads, len(texts))) as objects:
+        order = sorted(texts, key=lambda symbol: -len(texts[symbol]))
+        # Contractions, whose code takes long both to write and to compile, come early, but not
+        # before the threads have something to do.
+        order[1:] = sorted(order[1:], key=lambda symbol: _LLVM not in texts[symbol])
+        made = {symbol: objects.make(_written(texts[symbol], symbol), symbol) for symbol in order}
+        return {symbol: _result(made[symbol], text) for symbol, text in texts.items()}
+
+
+def _result(made: Future[bytes], text: str) -> bytes:
+    try:
+        return made.result()
+    except CompileError as error:
+        raise CompileError(f"{error}\n{text}") from None
 
 
 def list_text(text: str, symbol: str) -> Listing:
     """The same kernel, not to be run but to be read."""
-    assembled = _assembled(text, symbol)
-    return Listing(str(assembled), target_machine().emit_assembly(assembled))
+    machine = new_target_machine()
+    with optimised(_written(text, symbol), machine) as module:
+        return Listing(str(module), machine.emit_assembly(module))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,67 +152,31 @@ def _module(tree: ast.Module, name: str) -> ModuleType:
     return module
 
 
-def _assembled(text: str, symbol: str) -> Any:
-    """The optimised LLVM module."""
+def _written(text: str, symbol: str) -> Written:
+    """The text as LLVM code."""
     tree = ast.parse(text)
     restricted = _lift(tree)
     module = _module(tree, symbol)
     if hasattr(module, "llvm"):
-        return _tidied(llvm.parse_assembly(module.llvm(symbol)))
+        return Written(str(module.llvm(symbol)), FEW)
     try:
         pairs = [(each.cell, each.kind) for each in restricted]
         code = translated(tree, module, symbol, pairs, llvm.get_process_triple())
-        return _optimised(llvm.parse_assembly(code), vars(module).get("VECTORS", True))
+        return Written(code, ALL if vars(module).get("VECTORS", True) else SCALAR)
     except Untranslated:
         return _by_numba(text, symbol, module, restricted)
 
 
-def _by_numba(text: str, symbol: str, module: ModuleType, restricted: list[_Restricted]) -> Any:
-    """The optimised LLVM module of what is more of Python than `translated` knows."""
+def _by_numba(text: str, symbol: str, module: ModuleType, restricted: list[_Restricted]) -> Written:
+    """What is more of Python than `translated` knows."""
     try:
         return _compiled(module.kernel, symbol, restricted)
     except NumbaError as error:
         raise CompileError(f"kernel {symbol} was refused by Numba: {error}\n{text}") from error
 
 
-def _tidied(module: Any) -> Any:
-    """What is written as LLVM code leaves little to do: a few passes, not a whole pipeline."""
-    builder = llvm.create_pass_builder(target_machine(), llvm.create_pipeline_tuning_options())
-    passes = llvm.create_new_function_pass_manager()
-    passes.add_sroa_pass()
-    passes.add_instruction_combine_pass()
-    passes.add_simplify_cfg_pass()
-    passes.add_new_gvn_pass()
-    for function in module.functions:
-        if not function.is_declaration:
-            passes.run(function, builder)
-    return module
-
-
-def _optimised(module: Any, vectors: bool = True) -> Any:
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = vectors
-    # Vectors are as many side by side as pay without it, and code of half the length compiles in
-    # half the time.
-    options.loop_unrolling = False
-    passes = llvm.create_pass_builder(target_machine(), options)
-    passes.getModulePassManager().run(module, passes)
-    return module
-
-
-def _unknown(module: Any) -> list[str]:
-    """The functions that a module calls and a loaded object cannot be given."""
-    return sorted(
-        function.name
-        for function in module.functions
-        if function.is_declaration
-        and not function.name.startswith("llvm.")
-        and function.name not in SYMBOLS
-    )
-
-
-def _compiled(function: Any, symbol: str, restricted: list[_Restricted]) -> Any:
-    """The optimised module of a Python function."""
+def _compiled(function: Any, symbol: str, restricted: list[_Restricted]) -> Written:
+    """A Python function as LLVM code."""
     flags: Any = Flags()
     cpu_target.options.parse_as_flags(
         flags, {"nopython": True, "error_model": "numpy", "fastmath": {"contract"}}
@@ -202,12 +195,12 @@ def _compiled(function: Any, symbol: str, restricted: list[_Restricted]) -> Any:
             flags=flags,
             locals={},
         )
-        module = llvm.parse_assembly(_named(result, symbol, restricted))
-        if not _unknown(module):
-            return _optimised(module)
+        code = _named(result, symbol, restricted)
+        if not unknown_functions(llvm.parse_assembly(code)):
+            return Written(code)
         # What is to be linked to it Numba knows; it also optimises, and makes code we do not use.
         result.library.finalize()
-        return llvm.parse_assembly(_named(result, symbol, restricted))
+        return Written(_named(result, symbol, restricted), NONE)
 
 
 def _named(result: Any, symbol: str, restricted: list[_Restricted]) -> str:

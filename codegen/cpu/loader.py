@@ -33,10 +33,9 @@ class Loaded:
     engine: Any
 
 
-@functools.cache
-def target_machine() -> Any:
-    """LLVM's code generator for this machine."""
-    _initialise()
+def new_target_machine() -> Any:
+    """LLVM's code generator for this machine. It makes one object at a time."""
+    initialise()
     machine = this_machine()
     return llvm.Target.from_default_triple().create_target_machine(
         cpu=machine.name, features=machine.features, opt=3, codemodel="jitdefault", jit=True
@@ -44,7 +43,8 @@ def target_machine() -> Any:
 
 
 @functools.cache
-def _initialise() -> None:
+def initialise() -> None:
+    """Makes LLVM ready for this machine."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     for library, names in ((_mathematics(), _LIBM), (ctypes.CDLL(None), _LIBC)):
@@ -64,7 +64,7 @@ def _mathematics() -> ctypes.CDLL:
 
 def load(object_file: bytes, symbol: str) -> Loaded:
     """The function `symbol` of an object that `codegen.cpu.jit` made for this machine."""
-    _initialise()
+    initialise()
     # An engine owns the machine it is made with, so each gets its own.
     machine = llvm.Target.from_default_triple().create_target_machine(
         jit=True, codemodel="jitdefault"

@@ -8,7 +8,6 @@ to the contraction, or the contraction sinks to the nest, across statements that
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from codegen.ir import (
     Any,
@@ -24,7 +23,7 @@ from codegen.ir import (
 )
 from codegen.passes.access import Access, Roots, accesses, aligned
 from codegen.passes.contractions import matrix_form
-from codegen.passes.rewrite import Substitution, size_of
+from codegen.passes.rewrite import Substitution, size_of, with_body
 from codegen.passes.substitute import BUDGET
 from codegen.scalar import Index, at
 
@@ -109,7 +108,7 @@ def _joined(
         return None
     renamed: dict[str, Index] = {axis: at(letter) for letter, axis in pairs}
     moved = tuple(Substitution(renamed).statement(one) for one in inner)
-    joined = replace(contraction, body=(*contraction.body, *moved))
+    joined = with_body(contraction, (*contraction.body, *moved))
     return joined if matrix_form(joined, buffers) is not None else None
 
 

@@ -6,17 +6,18 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from codegen.ir import Contraction, Let, Loop, Program, Statement, Store, Tree, Until
-from codegen.scalar import Load, Local, Ref, at, nested_refs
+from codegen.scalar import Load, Local, Ref, Scalar, at, nested_refs
 from codegen.walk import index_buffers, nodes, root_of, scalars_of
 
 
 class Roots(dict[str, str]):
-    """Of every buffer the one whose memory it lives in; and what statements touch, once that has
-    been asked for. A statement is frozen, so it is found again by its identity."""
+    """Of every buffer the one whose memory it lives in; and what statements touch and scalars read,
+    once that has been asked for. Both are frozen, so they are found again by their identity."""
 
     def __init__(self, roots: dict[str, str]) -> None:
         super().__init__(roots)
         self.touched: dict[int, tuple[Statement, tuple[Access, ...]]] = {}
+        self.read: dict[int, tuple[Scalar, tuple[Access, ...]]] = {}
 
 
 class Access(NamedTuple):
@@ -47,23 +48,31 @@ def accesses(statement: Statement, roots: Roots) -> tuple[Access, ...]:
     return known[1]
 
 
-def _touched(
-    statement: Statement, roots: Roots
-) -> tuple[list[Access], tuple[Statement, ...], list[Access]]:
-    """What a statement touches itself before those inside it run, they, and what it does after."""
-    found: list[Access] = []
-    for scalar in scalars_of(statement):
+def read_by(scalar: Scalar, roots: Roots) -> tuple[Access, ...]:
+    """The accesses of a scalar, repeats included."""
+    known = roots.read.get(id(scalar))
+    if known is None:
+        found: list[Access] = []
         for node in nodes(scalar):
             if isinstance(node, Load):
                 found += [Access(roots[ref.buffer], ref, False) for ref in nested_refs(node.ref)]
             elif isinstance(node, Local):
                 found.append(Access(f"%{node.name}", None, False))
+        known = roots.read[id(scalar)] = (scalar, tuple(found))
+    return known[1]
+
+
+def _touched(
+    statement: Statement, roots: Roots
+) -> tuple[list[Access], tuple[Statement, ...], list[Access]]:
+    """What a statement touches itself before those inside it run, they, and what it does after."""
+    found = [access for scalar in scalars_of(statement) for access in read_by(scalar, roots)]
     if isinstance(statement, Let):
         found.append(Access(f"%{statement.name}", None, True))
     elif isinstance(statement, Store | Until):
         own = statement.ref if isinstance(statement, Store) else None
-        for ref in nested_refs(statement.ref):
-            found.append(Access(roots[ref.buffer], ref, ref is own))
+        refs = nested_refs(statement.ref)
+        found += [Access(roots[ref.buffer], ref, ref is own) for ref in refs]
     elif isinstance(statement, Contraction):
         for pair in statement.terms:
             for factor in pair:

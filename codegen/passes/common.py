@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from codegen.ir import Let, Loop, Program, Statement, Store, Tree, Yield, is_driver
-from codegen.passes.access import Access, Roots, accesses, roots_of
+from codegen.passes.access import Access, Roots, accesses, read_by, roots_of
 from codegen.passes.number import numbered
-from codegen.passes.rewrite import with_unique_names
+from codegen.passes.rewrite import with_arguments, with_body, with_unique_names
 from codegen.scalar import Affine, Apply, Axis, Index, Load, Local, Ref, Scalar
 from codegen.walk import scalars_of
 
@@ -22,10 +22,10 @@ Key = tuple[Scalar, tuple[int, ...]]
 """A scalar, and how often each buffer it loads from had been stored to."""
 
 
-def common(program: Program) -> Program:
+def common(program: Program, roots: Roots | None = None) -> Program:
     """The program with repeated and loop-invariant scalars of each kernel bound once."""
     program = with_unique_names(program)
-    roots = roots_of(program)
+    roots = roots or roots_of(program)
     names = _Names()
     return with_unique_names(replace(program, body=_phases(program.body, roots, names)))
 
@@ -45,7 +45,7 @@ def _phases(body: tuple[Statement, ...], roots: Roots, names: _Names) -> tuple[S
     result: list[Statement] = []
     for statement in body:
         if isinstance(statement, Loop) and is_driver(statement):
-            statement = replace(statement, body=_phases(statement.body, roots, names))
+            statement = with_body(statement, _phases(statement.body, roots, names))
         elif isinstance(statement, Loop):
             statement = _kernel(statement, roots, names)
         result.append(statement)
@@ -62,7 +62,7 @@ def _kernel(loop: Loop, roots: Roots, names: _Names) -> Loop:
             body += [*lets, inner]
         else:
             body.append(statement)
-    return replace(loop, body=tuple(_Bind(tuple(body), roots, names).run()))
+    return with_body(loop, tuple(_Bind(tuple(body), roots, names).run()))
 
 
 def _unconditional(scalar: Scalar) -> Iterator[Scalar]:
@@ -88,7 +88,7 @@ class _Hoist:
         if isinstance(self.loop.order, Tree):
             self.varying -= {f"%{name}" for name in self.loop.order.names}
         body = [self.statement(statement) for statement in self.loop.body]
-        return self.lets, replace(self.loop, body=tuple(s for s in body if s is not None))
+        return self.lets, with_body(self.loop, tuple(s for s in body if s is not None))
 
     def statement(self, statement: Statement) -> Statement | None:
         match statement:
@@ -97,9 +97,11 @@ class _Hoist:
                 self.varying.discard(f"%{name}")
                 return None
             case Let(name, value):
-                return Let(name, self.scalar(value))
+                made = self.scalar(value)
+                return statement if made is value else Let(name, made)
             case Store(ref, value):
-                return Store(ref, self.scalar(value))
+                made = self.scalar(value)
+                return statement if made is value else Store(ref, made)
             case Yield(values):
                 return Yield(tuple(map(self.scalar, values)))
         return statement
@@ -113,7 +115,7 @@ class _Hoist:
         if isinstance(scalar, Apply):
             free = len(list(_unconditional(scalar)))
             args = (self.scalar(arg) if n < free else arg for n, arg in enumerate(scalar.args))
-            return Apply(scalar.function, tuple(args), scalar.dtype)
+            return with_arguments(scalar, tuple(args))
         return scalar
 
     def is_invariant(self, scalar: Scalar) -> bool:
@@ -168,8 +170,7 @@ class _Bind:
         self.stores.update({access.root for access in written})
 
     def key(self, scalar: Scalar) -> Key:
-        touched = accesses(Let("", scalar), self.roots)
-        return scalar, tuple(self.stores[a.root] for a in touched if a.root != "%")
+        return scalar, tuple(self.stores[access.root] for access in read_by(scalar, self.roots))
 
     def tally(self, scalar: Scalar, *, guarded: bool) -> None:
         if not isinstance(scalar, Apply | Load):
@@ -192,7 +193,8 @@ class _Bind:
             case Let(name, value):
                 return self.let(name, value)
             case Store(ref, value):
-                return Store(ref, self.scalar(value, guarded=False))
+                made = self.scalar(value, guarded=False)
+                return statement if made is value else Store(ref, made)
             case Yield(values):
                 return Yield(tuple(self.scalar(value, guarded=False) for value in values))
         return statement
@@ -228,4 +230,4 @@ class _Bind:
             self.scalar(arg, guarded=guarded or place >= free)
             for place, arg in enumerate(scalar.args)
         )
-        return Apply(scalar.function, args, scalar.dtype)
+        return with_arguments(scalar, args)

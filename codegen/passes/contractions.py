@@ -19,7 +19,7 @@ from codegen.ir import (
     Tree,
     Yield,
 )
-from codegen.passes.rewrite import with_unique_names
+from codegen.passes.rewrite import with_body, with_unique_names
 from codegen.scalar import FLOATS, Apply, Dtype, Load, Local, Ref, Scalar, at
 from codegen.walk import index_buffers
 
@@ -68,7 +68,7 @@ def contractions(program: Program) -> Program:
 def _expanded(body: tuple[Statement, ...], buffers: Mapping[str, Buffer]) -> Iterator[Statement]:
     for statement in body:
         if isinstance(statement, Loop):
-            yield replace(statement, body=tuple(_expanded(statement.body, buffers)))
+            yield with_body(statement, tuple(_expanded(statement.body, buffers)))
         elif isinstance(statement, Contraction) and not _pays(statement, buffers):
             yield from expand(statement)
         else:

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 from codegen.ir import Contraction, Let, Loop, Program, Statement, Store, Tree, Until
 from codegen.passes.access import Roots, accesses, all_accesses, roots_of
+from codegen.passes.rewrite import with_body
 from codegen.walk import index_buffers
 
 
-def without_dead_code(program: Program) -> Program:
+def without_dead_code(program: Program, roots: Roots | None = None) -> Program:
     """The program reduced to what argument and state buffers and untils depend on."""
-    roots = roots_of(program)
+    roots = roots or roots_of(program)
     needs: defaultdict[str, set[str]] = defaultdict(set)
     live = set(_wanted(program, roots))
     for statement in _makers(program.body):
@@ -71,10 +72,10 @@ def _makers(body: Iterable[Statement]) -> Iterator[Statement]:
             yield from _makers(statement.body)
             if isinstance(statement.order, Tree):
                 # The yield: what a fold's names depend on. Stores inside count by themselves too.
-                yield replace(statement, body=statement.body[-1:])
+                yield with_body(statement, statement.body[-1:])
         elif isinstance(statement, Contraction):
             # The sum by itself; what is done with it counts by itself too.
-            yield replace(statement, body=())
+            yield with_body(statement, ())
             yield from statement.body
         elif isinstance(statement, Let | Store):
             yield statement
@@ -92,11 +93,11 @@ def _kept(body: Iterable[Statement], live: set[str], roots: Roots) -> Iterator[S
             case Contraction():
                 inner = tuple(_kept(statement.body, live, roots))
                 if any(isinstance(one, Store) for one in inner):
-                    yield replace(statement, body=inner)
+                    yield with_body(statement, inner)
             case Loop():
                 inner = tuple(_kept(statement.body, live, roots))
                 if _is_needed(statement, inner, live):
-                    yield replace(statement, body=inner)
+                    yield with_body(statement, inner)
             case _:
                 yield statement
 

@@ -24,12 +24,13 @@ from codegen.ir import (
     is_driver,
 )
 from codegen.passes.access import Access, Roots, accesses, roots_of
+from codegen.passes.rewrite import with_body
 from codegen.walk import index_buffers
 
 
-def early(program: Program) -> Program:
+def early(program: Program, roots: Roots | None = None) -> Program:
     """The program with statements moved in front of the first Until of each sequence."""
-    moving = _Moving(index_buffers(program), roots_of(program))
+    moving = _Moving(index_buffers(program), roots or roots_of(program))
     return replace(program, body=moving.body(program.body))
 
 
@@ -47,7 +48,7 @@ class _Moving:
 
     def body(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
         body = tuple(
-            replace(one, body=self.body(one.body)) if isinstance(one, Loop) else one for one in body
+            with_body(one, self.body(one.body)) if isinstance(one, Loop) else one for one in body
         )
         untils = [place for place, one in enumerate(body) if isinstance(one, Until)]
         if not untils:

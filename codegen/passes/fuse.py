@@ -18,7 +18,7 @@ from codegen.passes.absorb import absorb
 from codegen.passes.access import Roots, accesses, roots_of
 from codegen.passes.dead import without_dead_code
 from codegen.passes.merge import forward, merge
-from codegen.passes.rewrite import with_unique_names
+from codegen.passes.rewrite import with_body, with_unique_names
 from codegen.passes.substitute import substitute
 from codegen.walk import index_buffers
 
@@ -26,16 +26,16 @@ ROUNDS = 2
 """A second round finds producers that lost a consumer in the first."""
 
 
-def fuse(program: Program) -> Program:
+def fuse(program: Program, roots: Roots | None = None) -> Program:
     """The same results from fewer, longer kernels, each within the budget of scalar nodes."""
     program = with_unique_names(program)
     numbers = itertools.count()
+    roots = roots or roots_of(program)
     for _ in range(ROUNDS):
-        roots = roots_of(program)
         fusion = _Fusion(index_buffers(program), roots, numbers)
         viewed = {roots[b.name] for b in program.buffers if b.storage is not None}
         body = fusion.body(program.body, viewed, phase=True)
-        program = without_dead_code(with_unique_names(replace(program, body=body)))
+        program = without_dead_code(with_unique_names(replace(program, body=body)), roots)
     return program
 
 
@@ -49,8 +49,9 @@ class _Fusion:
         self, body: tuple[Statement, ...], outside: set[str], *, phase: bool
     ) -> tuple[Statement, ...]:
         """`outside`: the roots that others than these statements touch, or under other names."""
-        body = substitute(body, self.buffers, self.roots, outside)
-        body = merge(body, self.roots, phase=phase)
+        if len(body) > 1:
+            body = substitute(body, self.buffers, self.roots, outside)
+            body = merge(body, self.roots, phase=phase)
         if phase:
             body = absorb(body, self.buffers, self.roots)
         touched = [{access.root for access in accesses(one, self.roots)} for one in body]
@@ -63,10 +64,10 @@ class _Fusion:
                 inner = self.body(statement.body, shared, phase=driver)
                 if not driver:
                     inner = forward(inner, self.roots, self.numbers)
-                result.append(replace(statement, body=inner))
+                result.append(with_body(statement, inner))
             elif isinstance(statement, Contraction):
                 known = forward(statement.body, self.roots, self.numbers)
-                result.append(replace(statement, body=known))
+                result.append(with_body(statement, known))
             else:
                 result.append(statement)
         return tuple(result)

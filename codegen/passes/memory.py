@@ -29,9 +29,9 @@ from codegen.scalar import Affine, Index, at
 from codegen.walk import index_buffers
 
 
-def memory(program: Program) -> Program:
+def memory(program: Program, roots: Roots | None = None) -> Program:
     """The program with `slots` planned: every step buffer that owns memory is in one of them."""
-    roots = roots_of(program)
+    roots = roots or roots_of(program)
     buffers = index_buffers(program)
     times = Counter(access.root for access in all_accesses(program.body, roots))
     life = _Life(roots, buffers, times)

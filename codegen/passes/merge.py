@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from codegen.ir import Any, Barrier, Let, Loop, Statement, Store, Until, is_driver
 from codegen.passes.access import Access, Roots, accesses, aligned
-from codegen.passes.rewrite import Substitution, size_of
+from codegen.passes.rewrite import Substitution, size_of, with_body
 from codegen.passes.substitute import BUDGET
 from codegen.scalar import Constant, Local, Ref, Scalar, at
 
@@ -52,7 +52,7 @@ def merge(body: tuple[Statement, ...], roots: Roots, *, phase: bool) -> tuple[St
     for statement in body:
         line.add(statement)
     return tuple(
-        replace(group.loop, body=tuple(group.body)) if group.loop else group.head
+        with_body(group.loop, tuple(group.body)) if group.loop else group.head
         for group in line.groups
     )
 
@@ -194,7 +194,7 @@ def _forwarded(
             written = {a.root for a in accesses(statement, roots) if a.writes}
             _drop(known, written, roots)
             inner = tuple(_forwarded(statement.body, roots, dict(known), numbers))
-            result.append(replace(statement, body=inner))
+            result.append(with_body(statement, inner))
         elif isinstance(statement, Store):
             value = replaced.scalar(statement.value)
             _drop(known, {roots[statement.ref.buffer]}, roots)

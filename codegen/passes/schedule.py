@@ -26,7 +26,7 @@ from codegen.ir import (
     is_single,
 )
 from codegen.passes.access import Access, Roots, accesses, positions, roots_of
-from codegen.passes.rewrite import cost
+from codegen.passes.rewrite import cost, with_body
 from codegen.sizes import raggeds
 from codegen.walk import scalars_of, shared_out
 
@@ -39,14 +39,14 @@ ROWS = 8
 """How many rows of a contraction are one tile: what the register tile of the widest vectors has."""
 
 
-def schedule(program: Program) -> Program:
+def schedule(program: Program, roots: Roots | None = None) -> Program:
     """The program with tiles and barriers."""
     work: dict[Extent, int] = {}
     _measure(program.body, work)
     tiles = {extent: _tile(operations) for extent, operations in work.items()}
     tiles |= dict.fromkeys(_rows(program.body), ROWS)
     body = _tiled(program.body, tiles)
-    return replace(program, body=_Barriers(roots_of(program)).body(body))
+    return replace(program, body=_Barriers(roots or roots_of(program)).body(body))
 
 
 def _measure(body: Iterable[Statement], work: dict[Extent, int]) -> None:
@@ -92,7 +92,7 @@ def _tiled(body: tuple[Statement, ...], tiles: dict[Extent, int]) -> tuple[State
     result: list[Statement] = []
     for statement in body:
         if isinstance(statement, Loop) and is_driver(statement):
-            statement = replace(statement, body=_tiled(statement.body, tiles))
+            statement = with_body(statement, _tiled(statement.body, tiles))
         elif isinstance(statement, Loop) and isinstance(statement.order, Any):
             statement = replace(statement, order=Any(tiles[statement.extent]))
         elif isinstance(statement, Contraction) and statement.shared is not None:
@@ -177,7 +177,7 @@ class _Barriers:
                 pending.add(root, _across(reach, ragged), writes)
         if any(pending.clashes(*touch) for one in head for touch in self.touches(one)):
             body = (*body, Barrier())
-        return replace(loop, body=body)
+        return with_body(loop, body)
 
     def touches(self, statement: Statement) -> list[Touch]:
         """What a statement of the driver touches, and from which tiles."""

@@ -15,7 +15,8 @@ from symnet.ops.core import BOOL, DTYPES, FLOAT64, default_dtype, dtype_of, oper
 from symnet.room import room_told
 from symnet.sizes import Shape, shape_of, show_shape, size_names
 
-Initialiser = Callable[[tuple[int, ...], np.random.Generator], np.ndarray[Any, Any]]
+# A name in quotes: NumPy imports its generators when they are first looked at.
+Initialiser = Callable[[tuple[int, ...], "np.random.Generator"], np.ndarray[Any, Any]]
 """init(shape, generator) -> a float64 array of that shape."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from codegen.choice import TRIAL
+from codegen.collector import uncollected
 from codegen.compile import Options, compile_program
 from codegen.cpu.launch import RAGGED_LIMIT
 from codegen.executables import AnyExecutable
@@ -62,8 +63,8 @@ def compile_training(
     tests = [step.outputs[name] for name in (*ends, *messages)]
     shown = {name: step.outputs[name] for name in outputs}
     training = Training(Step(shown, step.updates), tuple(tests), tuple(sampled), shuffle)
-    lowered = lower_training(training)
-    with faults_told():
+    with uncollected(), faults_told():
+        lowered = lower_training(training)
         executable = compile_program(lowered.program, options)
     return Compiled(lowered, executable, len(ends), tuple(messages.values()))
 

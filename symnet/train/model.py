@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from codegen.collector import uncollected
 from symnet.diff import grad
 from symnet.errors import GraphError, ShapeError, TrainingError
 from symnet.expr import Expr, make
@@ -66,6 +67,8 @@ def parameters_of(loss: Expr, chosen: Sequence[Expr] | None) -> tuple[Expr, ...]
         if not found:
             raise TrainingError("the loss depends on no parameter, so there is nothing to train")
         return tuple(found)
+    if isinstance(chosen, (list, tuple)) and not chosen:
+        raise TrainingError("parameters=[] leaves nothing to train; None takes all of the loss")
     for parameter in chosen:
         given: object = parameter
         if not isinstance(given, Expr) or given.op is not PARAMETER:
@@ -102,11 +105,18 @@ def build(
     given: object = optimizer
     if not isinstance(given, Optimizer):
         raise TrainingError(f"the optimizer must be one such as sn.optim.Adam(1e-3), got {given!r}")
-    chosen = parameters_of(loss, parameters)
+    with uncollected():
+        return _derived(loss, optimizer, parameters_of(loss, parameters), dict(metrics or {}))
+
+
+def _derived(
+    loss: Expr, optimizer: Optimizer, chosen: tuple[Expr, ...], metrics: Mapping[str, Expr]
+) -> Model:
+    """The model, once all that was given is known to fit."""
     # Stable first, so that the derivative is one of the stable spelling, then stable itself.
     gradients = grad(stabilize(loss, smooth=True), list(chosen))
     gradients = tuple(simplify(stabilize(gradients)))
-    loss, *measured = simplify(stabilize([loss, *(metrics or {}).values()]))
+    loss, *measured = simplify(stabilize([loss, *metrics.values()]))
     rate_set = _number_leaf("rate_set", float("nan"))
     planned = _rate_of(optimizer)
     rate = where(rate_set == rate_set, rate_set, planned)
@@ -117,7 +127,7 @@ def build(
     total = squares[0]
     for square in squares[1:]:
         total = total + square
-    names = dict(zip(metrics or {}, measured, strict=True))
+    names = dict(zip(metrics, measured, strict=True))
     carried = next_values([loss, *measured])
     carried = [(leaf, simplify(stabilize(value))) for leaf, value in carried]
     every = (*updates, *carried, (step, step + 1))

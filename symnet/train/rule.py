@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 from symnet.expr import Expr, make, substitute, topological
 from symnet.formula import text
@@ -26,17 +27,27 @@ def settings(optimizer: Optimizer) -> list[str]:
     return [", ".join(found)] if found else []
 
 
-def update_rule(optimizer: Optimizer, model: Model) -> Assignments:
-    """The rule line by line, what its letters stand for, and which parameters follow it."""
+Rule = Sequence[tuple[str, Expr]]
+
+
+def update_rule(optimizer: Optimizer, model: Model) -> Callable[[], Assignments]:
+    """The rule line by line, what its letters stand for, and which parameters follow it: written
+    when it is first asked for, which most trainings never do. GraphError at once if the optimizer's
+    rule does not return what it should."""
     rule = optimizer.symbolic()
+    names = [str(parameter.name) for parameter in model.parameters]
+    return cache(lambda: _written(optimizer, rule, names))
+
+
+def _written(optimizer: Optimizer, rule: Rule, names: Sequence[str]) -> Assignments:
     letters = {str(n.name): n for n in topological([value for _, value in rule]) if n.op is INPUT}
     slope = make(UNKNOWN, (letters["w"],), name="∇L", order=0)
     lines = [("g", slope), *rule] if optimizer.state else _with_slope(rule, slope)
-    followers = _followers([str(parameter.name) for parameter in model.parameters])
-    return Assignments(lines, [followers, *settings(optimizer), *_corrections(optimizer, rule)])
+    words = [_followers(names), *settings(optimizer), *_corrections(optimizer, rule)]
+    return Assignments(lines, words)
 
 
-def _corrections(optimizer: Optimizer, rule: Sequence[tuple[str, Expr]]) -> list[str]:
+def _corrections(optimizer: Optimizer, rule: Rule) -> list[str]:
     """Where another spelling runs than the one that prints."""
     fixed = {GREEK.get(name, name) for name, value in optimizer.usual.items() if is_number(value)}
     lines = []
@@ -49,7 +60,7 @@ def _corrections(optimizer: Optimizer, rule: Sequence[tuple[str, Expr]]) -> list
     return lines
 
 
-def _with_slope(rule: Sequence[tuple[str, Expr]], slope: Expr) -> list[tuple[str, Expr]]:
+def _with_slope(rule: Rule, slope: Expr) -> list[tuple[str, Expr]]:
     """The rule with ∇L(w) for g, until a line gives g another meaning."""
     lines, fresh = [], True
     for name, value in rule:

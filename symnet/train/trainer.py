@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import Any
@@ -78,15 +78,12 @@ class Trainer:
         seed: int = 0,
     ) -> None:
         options = options_of(target, threads, precision)
-        chosen: object = parameters
-        if isinstance(chosen, (list, tuple)) and not chosen:
-            raise TrainingError("parameters=[] leaves nothing to train; None takes all of the loss")
         model = build(loss, optimizer, parameters, metrics)
         door.check_names(model.metrics)
         self._take(model, update_rule(optimizer, model), options, seed)
         self._written = loss
 
-    def _take(self, model: Model, rule: str, options: Options, seed: int) -> None:
+    def _take(self, model: Model, rule: Callable[[], str], options: Options, seed: int) -> None:
         """Becomes the trainer of a model, at the beginning."""
         self._written = model.loss
         refuse_unknown([model.loss, *model.metrics.values()])
@@ -324,7 +321,7 @@ class Trainer:
 
     def update_formulas(self) -> str:
         """The optimizer's rule, with this model's symbols."""
-        return self._rule
+        return self._rule()
 
     def report(
         self,
@@ -342,7 +339,8 @@ class Trainer:
         """
         feeds = self._past.feeds if data is None else data
         bound = self._bind([self._written], feeds).on_host(self._fetch) if feeds else None
-        made = make_report(self._past.subject(self._written, self._parts, self._rule, bound, title))
+        shown = self._written, self._parts, self._rule(), bound, title
+        made = make_report(self._past.subject(*shown))
         if path is not None:
             made.save(path)
         return made
@@ -358,7 +356,7 @@ class Trainer:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the trainer to a file that `Trainer.load` reads: graph, arrays, state."""
-        save(path, self.model, self.state_dict(), self.seed, self._rule)
+        save(path, self.model, self.state_dict(), self.seed, self._rule())
 
     @classmethod
     def load(
@@ -374,7 +372,7 @@ class Trainer:
         options = options_of(target, threads, precision)
         model, state, seed, rule = load(path)
         trainer = cls.__new__(cls)
-        trainer._take(model, rule, options, seed)
+        trainer._take(model, lambda: rule, options, seed)
         trainer.load_state_dict(state)
         return trainer
 
