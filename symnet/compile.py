@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.alignment import aligned
 from codegen.compile import PRECISIONS, TARGETS, Options, compile_program
 from codegen.executables import AnyBinding
 from codegen.lazy import cuda_placing
@@ -71,12 +72,15 @@ def options_of(target: object, threads: object, precision: object = "float32") -
 
 
 def starting_values_of(step: Step, seed: int) -> dict[Expr, Array]:
-    """Arrays for every parameter and state of a step, as the seed starts them."""
-    return {
-        leaf: np.zeros((), leaf.dtype) if leaf.op is STEP else starting_value(leaf, seed)
-        for leaf in step.leaves().values()
-        if leaf.op is not INPUT
-    }
+    """Arrays for every parameter and state of a step, as the seed starts them; each begins at a
+    cache line."""
+    held = {}
+    for leaf in step.leaves().values():
+        if leaf.op is not INPUT:
+            start = np.zeros(()) if leaf.op is STEP else starting_value(leaf, seed)
+            held[leaf] = aligned(start.shape, leaf.dtype)
+            held[leaf][...] = start
+    return held
 
 
 def fixed_shape(node: Expr, sizes: Mapping[str, int]) -> tuple[int, ...]:

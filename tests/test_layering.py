@@ -17,8 +17,8 @@ import pytest
 # gets its line here, in the place that says what it may build on.
 ORDER = {
     "codegen": """
-        lazy scalar ir walk intrinsics monoids show sizes declarations check shadow elements
-        interpret passes machine store cpu cache layout choice crew runtime executables
+        lazy alignment scalar ir walk intrinsics monoids show sizes declarations check shadow
+        elements interpret passes machine store cpu cache layout choice crew runtime executables
         fleet cuda compile doctor __init__
     """,
     "symnet": """
