@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from codegen.alignment import aligned
 from codegen.cache import Kernel
 from codegen.choice import Choice
 from codegen.cpu.launch import Launch
@@ -242,12 +243,9 @@ def _words(*values: int) -> npt.NDArray[np.int64]:
 
 
 def _aligned(count: int) -> tuple[Array, int]:
-    """That many bytes of memory, and an address in it that is a multiple of 64; MemoryError."""
-    if count >= 1 << 62:
-        raise MemoryError
-    memory = np.empty(count + 64, np.uint8)
-    address = int(memory.__array_interface__["data"][0])
-    return memory, -(-address // 64) * 64
+    """That many bytes of memory, and its address, a multiple of 64; MemoryError."""
+    memory = aligned((count,), np.uint8)
+    return memory, int(memory.__array_interface__["data"][0])
 
 
 def _aligned_words(count: int) -> tuple[Array, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.alignment import aligned
 from codegen.collector import uncollected
 from codegen.compile import PRECISIONS, TARGETS, Options, compile_program
 from codegen.executables import AnyBinding
@@ -77,16 +78,14 @@ def options_of(target: object, threads: object, precision: object = "float32") -
 
 
 def starting_values_of(step: Step, seed: int) -> dict[Expr, Array]:
-    """Arrays for every parameter and state of a step, as the seed starts them; OutOfMemoryError if
-    they are too large."""
+    """Arrays for every parameter and state of a step, as the seed starts them, each from the
+    beginning of a cache line; OutOfMemoryError if they are too large."""
     found = {}
     for leaf in step.held:
-        if leaf.op is STEP:
-            found[leaf] = np.zeros((), leaf.dtype)
-        else:
-            shape = tuple(int(size) for size in leaf.shape)
-            with room_told(f"{leaf.name} (made at {leaf.origin})", shape, leaf.dtype):
-                found[leaf] = starting_value(leaf, seed)
+        shape = tuple(int(size) for size in leaf.shape)
+        with room_told(f"{leaf.name} (made at {leaf.origin})", shape, leaf.dtype):
+            found[leaf] = aligned(shape, leaf.dtype)
+            found[leaf][...] = 0 if leaf.op is STEP else starting_value(leaf, seed)
     return found
 
 

@@ -17,9 +17,9 @@ import pytest
 # gets its line here, in the place that says what it may build on.
 ORDER = {
     "codegen": """
-        lazy collector scalar ir walk intrinsics monoids show sizes declarations check shadow
-        elements interpret passes machine store cpu cache layout choice crew runtime executables
-        fleet cuda compile doctor __init__
+        lazy alignment collector scalar ir walk intrinsics monoids show sizes declarations check
+        shadow elements interpret passes machine store cpu cache layout choice crew runtime
+        executables fleet cuda compile doctor __init__
     """,
     "symnet": """
         lazy charts errors sizes room expr ops faults functions rules rows diff simplify cost

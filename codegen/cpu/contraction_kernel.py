@@ -29,14 +29,13 @@ from codegen.cpu.tiles_pack import pack
 AXIS, EXTENT, TILE, INNER, BATCH, ROWS, COLUMNS, PRODUCTS, FIRST_PRODUCT = range(9)
 PRODUCT_CELLS = 7
 _FIRST_OPERAND = 2
-# When packing pays, fitted on a Zen 4: bytes that stay in the first cache, rows that use a column
-# at least, tiles side by side that use a row at least.
+# When packing the right operand pays, fitted on a Zen 4: bytes that stay in the first cache, rows
+# that use a column at least.
 _SMALL_BYTES = 16 << 10
-_FEW_ROWS = 32
+_FEW_ROWS = 64
 _SQUARE = 16
 # A vector is empty if no more than one lane in so many is used.
 _EMPTY = 4
-_FEW_TILES = 4
 _STATUS = ir.IntType(32)
 _BYTES = ir.IntType(8).as_pointer()
 
@@ -277,7 +276,7 @@ def _product(
     first_column = whole.where(stays, 0)
     with builder.if_then(block.fresh):
         _pack_right(kernel, block, right, right_column, right_depth, depth, first_column)
-    packs = _packs_left(kernel, block, depth, left_row, left_depth)
+    packs = _packs_left(left_row, left_depth)
     whole_rows = block.rows // kernel.tile.rows * kernel.tile.rows
     first_row = kernel.number(0).where(packs, whole_rows)
     _pack_left(kernel, block, left, left_row, left_depth, depth, first_row)
@@ -291,14 +290,11 @@ def _may_stay(kernel: _Kernel, block: _Block, depth: Int, stride: Int) -> Any:
     return kernel.builder.or_(few, depth * stride * kernel.size <= _SMALL_BYTES)
 
 
-def _packs_left(kernel: _Kernel, block: _Block, depth: Int, row: Int, stride: Int) -> Any:
-    """Whether each row is used so often, and lies so far from the next, that packing pays; no
-    stride of a left operand that stays where it is may be other than 1."""
-    builder = kernel.builder
-    far = depth * stride * kernel.size > _SMALL_BYTES
-    pays = builder.and_(far, block.width >= _FEW_TILES * kernel.tile.wide)
-    plain = builder.or_(row.compare("==", 1), stride.compare("==", 1))
-    return builder.or_(pays, builder.not_(plain))
+def _packs_left(row: Int, stride: Int) -> Any:
+    """Whether neither stride is 1: only then a tile cannot read its rows where they are. To pack
+    them never paid otherwise."""
+    builder = row.builder
+    return builder.not_(builder.or_(row.compare("==", 1), stride.compare("==", 1)))
 
 
 def _pack_right(

@@ -12,8 +12,10 @@ HEADER = 8
 past the last, and elements from one row of the block to the next."""
 
 _HEADER_BYTES = 8 * HEADER
-_DEPTH = 256
-_PANEL_BYTES = 256 << 10
+_DEPTH = 1024
+_PANEL_BYTES = 512 << 10
+"""A depth is cut only where its panels would fill more than half of a second cache of 1 MiB: a tile
+reads them from there as fast as it computes, but each stretch reads and writes the block."""
 _BLOCK_ROWS = 128
 _GROUP_BYTES = 16 << 10
 # Packing may write as many rows past a panel as a vector has lanes: 16 of 64 floats at the most.

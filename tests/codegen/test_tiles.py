@@ -23,6 +23,7 @@ CANARY = 0x5A
 LAYOUTS = ("NN", "NT", "TN", "TT")
 SIZES = (
     (17, 40, 33), (300, 530, 300), (300, 20, 1100), (64, 1030, 530), (300, 530, 3), (300, 20, 2),
+    (70, 2100, 150), (200, 1100, 3),
 )  # fmt: skip
 
 
@@ -230,7 +231,7 @@ def test_a_depth_in_parts_is_still_one_chain():
     depth = scratch("float32").depth
     left, right = operands("NN", 1, depth + 40, 3)
     left[0, 0, :depth] = right[0, :depth] = 1
-    # Added one by one to 256, each is lost; added up first, they would not be.
+    # Added one by one to the depth, each is lost; added up first, they would not be.
     left[0, 0, depth:], right[0, depth:] = 2.0**-9, 2.0**-9
     assert (contract([(left, right)]) == depth).all()
 

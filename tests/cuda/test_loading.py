@@ -12,7 +12,6 @@ import pytest
 from codegen.cpu.errors import CompileError
 from codegen.cuda import loading, pieces
 from codegen.lazy import Lazy
-from codegen.lazy import Lazy
 from tests.cuda.texts import TEXT
 
 # NumPy 2.5 has none of these names.
