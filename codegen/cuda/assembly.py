@@ -13,7 +13,7 @@ from codegen.cpu.launch import Launch, Makers
 from codegen.cuda.contraction import contraction
 from codegen.cuda.execution import LAUNCHES, PERSISTENT, spread
 from codegen.cuda.graphs import Recording, after_text, call_text, control_text, recording
-from codegen.cuda.image import Image
+from codegen.cuda.image import SHARED_LIMIT, Image
 from codegen.cuda.persistent import persistent
 from codegen.cuda.sources import DeviceSource, flag, nest, single
 from codegen.cuda.toolchain import Architecture, image, images
@@ -48,9 +48,8 @@ def assemble_persistent(
 ) -> Assembled:
     """The scheduled program as one kernel."""
     launch, functions = _launched(program, precision, "rows")
-    shared = max((source.shared for source in functions.distinct), default=0)
     text = persistent(functions.distinct)
-    whole = image(text, shared=shared, architecture=architecture)
+    whole = image(text, shared=SHARED_LIMIT, architecture=architecture)
     return _assembled(PERSISTENT, program, launch, functions, (whole,), None)
 
 

@@ -138,8 +138,8 @@ def _strands(made: Fold, first: str, extent: str, present: str) -> None:
         writer.line(f"{place} = half")
         writer.line(f"while {place} < {count}:")
         with writer.indented():
-            writer.line(f"{axis} = {begin} + {place}{start}")
+            writer.line(f"{axis} = on({begin}, {place}){start}")
             writer.axes[tree.axis] = axis
             made.body(made.scope.inner(ALONE), tree.body[:-1])
             made.take(made.held, given(writer, tree))
-            writer.line(f"{place} = on({place}, {STRANDS})")
+            writer.line(f"{place} += {STRANDS}")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from llvmlite import ir
 from numba.cuda import types
+from numba.cuda.extending import intrinsic
 
 from codegen.cuda.async_copy import rolled
 from codegen.cuda.contraction_parts import (
@@ -26,6 +28,7 @@ from codegen.cuda.contraction_stretch import Kind, operand_of, summing
 from codegen.cuda.operations import (
     block_barrier,
     device_function,
+    on,
     shared_float32,
     shared_float64,
     thread,
@@ -109,6 +112,24 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
+@intrinsic
+def eight(typingctx: Any, pointer: Any, first: Any, step: Any) -> Any:
+    """The elements first, first + step, ..., first + 7 step; all places are below 2**32."""
+    result = types.UniTuple(pointer.dtype, 8)
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, first, step = args
+        short, word = ir.IntType(32), ir.IntType(64)
+        place, step = builder.trunc(first, short), builder.trunc(step, short)
+        values = []
+        for _ in range(8):
+            values.append(builder.load(builder.gep(pointer, [builder.zext(place, word)])))
+            place = builder.add(place, step)
+        return context.make_tuple(builder, result, values)
+
+    return result(pointer, types.int64, types.int64), code
+
+
 def dotting(kind: Any, rounded: Any = _as_it_is) -> Any:
     """The function that gives one element, of operands read from global memory and rounded."""
     operand = operand_of(kind)
@@ -121,9 +142,22 @@ def dotting(kind: Any, rounded: Any = _as_it_is) -> Any:
             along, down = n[cell + 3], n[cell + 5]
             left = operand(p, 2 * term, batch * n[cell + 1] + row * n[cell + 2])
             right = operand(p, 2 * term + 1, batch * n[cell + 4] + column * n[cell + 6])
-            for place in range(n[cell]):
-                one, other = rounded(left[place * along]), rounded(right[place * down])
-                total = fused(one, other, total)
+            here, there, count = types.int64(0), types.int64(0), n[cell]
+            # Eight of each are asked for before the first is there.
+            while count >= 8:
+                ones, others = eight(left, here, along), eight(right, there, down)
+                total = fused(rounded(ones[0]), rounded(others[0]), total)
+                total = fused(rounded(ones[1]), rounded(others[1]), total)
+                total = fused(rounded(ones[2]), rounded(others[2]), total)
+                total = fused(rounded(ones[3]), rounded(others[3]), total)
+                total = fused(rounded(ones[4]), rounded(others[4]), total)
+                total = fused(rounded(ones[5]), rounded(others[5]), total)
+                total = fused(rounded(ones[6]), rounded(others[6]), total)
+                total = fused(rounded(ones[7]), rounded(others[7]), total)
+                here, there, count = on(here, 8 * along), on(there, 8 * down), count - 8
+            while count > 0:
+                total = fused(rounded(left[here]), rounded(right[there]), total)
+                here, there, count = on(here, along), on(there, down), count - 1
         return total
 
     return dot

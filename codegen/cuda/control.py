@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import cuda
+from numba import cuda, int64
 from numba.cuda import types
 from numba.cuda.extending import intrinsic
 
 from codegen.cpu import ragged
+from codegen.cuda.image import THREADS
 
 _WORDS = types.CPointer(types.int64)
 
@@ -99,6 +100,15 @@ def grid_barrier(counter: Any, goal: Any) -> None:
         while seen(counter) < goal:
             pass
     cuda.syncthreads()
+
+
+@cuda.jit(device=True, forceinline=True)
+def bring(into: Any, source: Any, count: Any) -> None:
+    """The block's threads copy so many words; they see them after its next barrier."""
+    place = int64(cuda.threadIdx.x)
+    while place < count:
+        into[place] = source[place]
+        place += THREADS
 
 
 last_values = cuda.jit(device=True, forceinline=True)(ragged.last_values)

@@ -142,10 +142,10 @@ def _by_strands(made: Fold) -> None:
         writer.line(f"while {place} < {count}:")
         with writer.indented():
             axis = writer.axes[made.loop.axis] = writer.fresh("i")
-            writer.line(f"{axis} = {first} + {place}{start}")
+            writer.line(f"{axis} = on({first}, {place}){start}")
             made.body(made.scope.inner(HALF), made.loop.body[:-1])
             made.take(made.held, given(writer, made.loop))
-            writer.line(f"{place} = on({place}, {STRANDS})")
+            writer.line(f"{place} += {STRANDS}")
         writer.line("if lane == 0:")
         with writer.indented():
             put_held(made, cells, "half")
@@ -233,7 +233,7 @@ def _run(made: Fold, first: str, count: str) -> None:
         _lanes(made, place, number)
     scope = made.scope if together else _alone(made)
     with writer.indented():
-        writer.line(f"{axis} = {first} + {place}{start}")
+        writer.line(f"{axis} = on({first}, {place}){start}")
         before = scope.pending
         made.body(scope, body)
         scope.pending |= before
@@ -245,7 +245,7 @@ def _run(made: Fold, first: str, count: str) -> None:
         else:
             made.take(made.held, values)
         if not together:
-            writer.line(f"{place} = on({place}, {1 if made.ordered else STRANDS})")
+            writer.line(f"{place} += {1 if made.ordered else STRANDS}")
     if not (together and made.ordered):
         merge_lanes(made)
 

@@ -11,6 +11,7 @@ from codegen.cuda import device, persistent, runtime
 from codegen.cuda.blocks import spread_products, squares
 from codegen.cuda.device import DeviceError
 from codegen.cuda.execution import EXECUTIONS, LAUNCHES, PERSISTENT, choose
+from codegen.cuda.image import SHARED_LIMIT
 from codegen.cuda.runtime import DeviceBinding, DeviceExecutable
 from codegen.interpret import interpret
 from codegen.ir import Barrier, Loop, Program, Sequence, SizeRule
@@ -20,7 +21,7 @@ from tests.codegen.build import argument, state
 from tests.codegen.running import barriers, same, scheduled, without_barrier
 from tests.codegen.samples import SAMPLES, Sample, contract
 from tests.ptx.device import SimulatedDevice
-from tests.ptx.errors import PtxError
+from tests.ptx.errors import PtxError, Race
 
 # Few programs make every kind of call; the others are compiled for a GPU op by op elsewhere.
 CHOSEN = ("softmax", "scatter", "products", "guarded_share", "trained")
@@ -248,3 +249,45 @@ def test_functions_of_the_persistent_kernel_stay_functions(gpu) -> None:
     assert "separate_0" in made.images[0].ptx
     assert "separate_function" in persistent.persistent(made.nominal.sources)
     assert not any(isinstance(one, Barrier) for one in SAMPLES["softmax"].program.body)
+
+
+def test_only_the_grid_barrier_forgets_what_was_read(gpu) -> None:
+    """An acquiring load empties the multiprocessor's first cache: one block alone needs none."""
+    text = persistent.persistent(compiled(SAMPLES["trained"].program, PERSISTENT).nominal.sources)
+    assert "seen(" not in text
+    assert text.count("grid_barrier(") == 2
+
+
+@pytest.mark.parametrize("room", ["none", "but for the table", "for all"])
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_what_is_copied_near_changes_no_bit(room, blocks, gpu, monkeypatch) -> None:
+    on_blocks(monkeypatch, blocks)
+    sample = SAMPLES["trained"]
+    _, arrays = wanted(sample)
+    binding, _ = bound(sample, PERSISTENT)
+    words = binding._layout.table.shape[1] + len(binding._made.launch.pointers)
+    left = {"none": words - 1, "but for the table": words, "for all": None}[room]
+    if left is not None:
+        monkeypatch.setattr(persistent, "_taken", lambda sources: SHARED_LIMIT - 8 * left)
+    binding, own = bound(sample, PERSISTENT)
+    binding.run()
+    binding.pull()
+    assert same(own, arrays, 1e-14)
+
+
+def test_a_copy_where_functions_work_is_a_race(gpu, monkeypatch) -> None:
+    """The planted fault: the driver takes the functions to use no shared memory."""
+    monkeypatch.setattr(persistent, "_taken", lambda sources: 0)
+    with pytest.raises(Race, match="shared memory"):
+        bound(SAMPLES["trained"], PERSISTENT)[0].run()
+
+
+def test_a_copy_that_nobody_waits_for_is_a_race(gpu, monkeypatch) -> None:
+    """The planted fault: the driver without the barrier behind its first copies."""
+    text = persistent._DRIVER
+    begun, end = text.index("    if copies:"), text.index("    stops = ")
+    broken = text[begun:end].replace("        block_barrier()\n", "")
+    assert broken != text[begun:end]
+    monkeypatch.setattr(persistent, "_DRIVER", text[:begun] + broken + text[end:])
+    with pytest.raises(Race, match="shared memory"):
+        bound(SAMPLES["trained"], PERSISTENT)[0].run()
