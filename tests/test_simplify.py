@@ -167,7 +167,7 @@ def test_a_chain_of_ten_thousand_nodes_is_work_in_proportion_to_its_length(engin
         deep = sn.grad(deep, x)
         return lambda: engine(deep)
 
-    assert growth(gradient, 100) < 1.01
+    assert growth(gradient, 100) < 1.1
     assert len(topological([gradient(2000)()[0]])) >= 10_000
 
 
@@ -178,7 +178,7 @@ def test_what_vanishes_from_a_chain_is_work_in_proportion_to_its_length():
             deep = sn.sin(deep * 1 + 0)
         return lambda: simplify(deep)
 
-    assert growth(chain, 250) < 1.01
+    assert growth(chain, 250) < 1.1
 
 
 def test_rules_that_undo_each_other_come_to_an_end():

@@ -170,7 +170,7 @@ def test_long_chains_stay_within_the_budget_and_are_linear_work(kind: str):
         program = Program("long", free("n"), buffers, tuple(body))
         return lambda: optimise(program)[-1][1]
 
-    assert growth(chain, 100) < 1.05
+    assert growth(chain, 100) < 1.2
     program = chain(800)()
     assert max(map(size_of, kernels(program))) <= 2 * BUDGET
     assert len(kernels(program)) < 60
