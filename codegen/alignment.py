@@ -18,18 +18,19 @@ Array = np.ndarray[Any, Any]
 
 LINE = 64
 _HUGE = 2 << 20
-_MUCH = 1 << 20
-"""Bytes from which on a huge page is worth what of it stays empty."""
+MUCH = 1 << 20
+"""Bytes from which on a huge page is worth what of it stays empty, if all of the rest is used."""
 
 
-def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """A C-contiguous array of that shape and dtype, whatever it holds; MemoryError."""
+def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike, much: int = MUCH) -> Array:
+    """A C-contiguous array of that shape and dtype, whatever it holds, in huge pages from so many
+    bytes on; MemoryError."""
     count = prod(shape) * np.dtype(dtype).itemsize
-    return _bytes(count).view(dtype).reshape(shape)
+    return _bytes(count, much).view(dtype).reshape(shape)
 
 
-def _bytes(count: int) -> npt.NDArray[np.uint8]:
-    unit = _HUGE if count >= _MUCH and hasattr(mmap, "MADV_HUGEPAGE") else LINE
+def _bytes(count: int, much: int) -> npt.NDArray[np.uint8]:
+    unit = _HUGE if count >= much and hasattr(mmap, "MADV_HUGEPAGE") else LINE
     if unit == LINE:
         memory = np.empty(count + LINE, np.uint8)
     else:

@@ -145,6 +145,9 @@ class Executable:
         return found
 
 
+_SPARSE = 4 << 20
+"""Bytes from which on an arena lies in huge pages, which are made whole where it is touched: what it
+has for the most steps of a call is often touched at its beginning alone."""
 _KEPT = 64
 
 
@@ -244,7 +247,7 @@ def _words(*values: int) -> npt.NDArray[np.int64]:
 
 def _aligned(count: int) -> tuple[Array, int]:
     """That many bytes of memory, and its address, a multiple of 64; MemoryError."""
-    memory = aligned((count,), np.uint8)
+    memory = aligned((count,), np.uint8, _SPARSE)
     return memory, int(memory.__array_interface__["data"][0])
 
 
