@@ -146,8 +146,8 @@ class Executable:
 
 
 _SPARSE = 4 << 20
-"""Bytes from which on an arena lies in huge pages, which are made whole where it is touched: what it
-has for the most steps of a call is often touched at its beginning alone."""
+"""Bytes from which on an arena lies in huge pages, which are made whole where it is touched: what
+it has for the most steps of a call is often touched at its beginning alone."""
 _KEPT = 64
 
 
