@@ -143,10 +143,14 @@ class Served:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def epochs_within(self, seconds: float) -> int:
-        """How many epochs take about so long; at least one. It warms up, too."""
+        """How many epochs take about so long; at least one. It warms up, too.
+
+        What a call costs besides its epochs must not be taken for theirs, so that it is tried with
+        half of them at least.
+        """
         epochs = 1
         self.seconds(1)
-        while (elapsed := self.seconds(epochs)) < seconds / 4:
+        while (elapsed := self.seconds(epochs)) < seconds / 2:
             epochs *= 4 if elapsed < seconds / 16 else 2
         return max(1, round(epochs * seconds / elapsed))
 
